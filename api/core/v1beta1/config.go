@@ -1,0 +1,140 @@
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// ResourceScope says how much of a cluster a control plane, or a type, spans.
+// +kubebuilder:validation:Enum=Cluster;Namespaced
+type ResourceScope string
+
+// The scopes.
+const (
+	ScopeCluster    ResourceScope = "Cluster"
+	ScopeNamespaced ResourceScope = "Namespaced"
+)
+
+// ConfigurationMode switches a feature.
+// +kubebuilder:validation:Enum=Enabled;Disabled
+type ConfigurationMode string
+
+// The modes.
+const (
+	Enabled  ConfigurationMode = "Enabled"
+	Disabled ConfigurationMode = "Disabled"
+)
+
+// Feature gates that KubeFed's releases knew. An unknown name is kept and told, never refused.
+const (
+	GatePushReconciler              = "PushReconciler"
+	GateSchedulerPreferences        = "SchedulerPreferences"
+	GateRawResourceStatusCollection = "RawResourceStatusCollection"
+)
+
+// KubeFedConfigSpec is the settings of a control plane. Every field but the scope may be absent: the manager then uses the default
+// named here, without writing it back.
+type KubeFedConfigSpec struct {
+	// Scope of the control plane; it cannot change.
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="field is immutable"
+	Scope ResourceScope `json:"scope"`
+	// +optional
+	ControllerDuration *DurationConfig `json:"controllerDuration,omitempty"`
+	// +optional
+	LeaderElect *LeaderElectConfig `json:"leaderElect,omitempty"`
+	// +optional
+	FeatureGates []FeatureGatesConfig `json:"featureGates,omitempty"`
+	// +optional
+	ClusterHealthCheck *ClusterHealthCheckConfig `json:"clusterHealthCheck,omitempty"`
+	// +optional
+	SyncController *SyncControllerConfig `json:"syncController,omitempty"`
+	// +optional
+	StatusController *StatusControllerConfig `json:"statusController,omitempty"`
+}
+
+// DurationConfig holds KubeFed's waits.
+type DurationConfig struct {
+	// AvailableDelay was KubeFed's wait after a member came back (20s). Hansa acts at once; the value is accepted and unused.
+	// +optional
+	AvailableDelay *metav1.Duration `json:"availableDelay,omitempty"`
+	// UnavailableDelay was KubeFed's wait after a member went away (1m). Hansa acts at once; the value is accepted and unused.
+	// +optional
+	UnavailableDelay *metav1.Duration `json:"unavailableDelay,omitempty"`
+	// CacheSyncTimeout was the time after which KubeFed died of a member that could not be listed (5m). Accepted and unused.
+	// +optional
+	CacheSyncTimeout *metav1.Duration `json:"cacheSyncTimeout,omitempty"`
+}
+
+// LeaderElectConfig holds the leader election's times.
+type LeaderElectConfig struct {
+	// LeaseDuration, default 15s.
+	// +optional
+	LeaseDuration *metav1.Duration `json:"leaseDuration,omitempty"`
+	// RenewDeadline, default 10s.
+	// +optional
+	RenewDeadline *metav1.Duration `json:"renewDeadline,omitempty"`
+	// RetryPeriod, default 5s.
+	// +optional
+	RetryPeriod *metav1.Duration `json:"retryPeriod,omitempty"`
+	// ResourceLock: KubeFed's configmaps and endpoints are accepted; Hansa always uses Leases.
+	// +optional
+	// +kubebuilder:validation:Enum=configmaps;endpoints;leases
+	ResourceLock *string `json:"resourceLock,omitempty"`
+}
+
+// FeatureGatesConfig switches one feature gate.
+type FeatureGatesConfig struct {
+	Name          string            `json:"name"`
+	Configuration ConfigurationMode `json:"configuration"`
+}
+
+// ClusterHealthCheckConfig says how members are probed.
+type ClusterHealthCheckConfig struct {
+	// Period between two probes, default 10s.
+	// +optional
+	Period *metav1.Duration `json:"period,omitempty"`
+	// FailureThreshold is the number of failures in a row after which a member is not ready, default 3.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	FailureThreshold *int64 `json:"failureThreshold,omitempty"`
+	// SuccessThreshold is the number of successes in a row after which a member is ready again, default 1.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	SuccessThreshold *int64 `json:"successThreshold,omitempty"`
+	// Timeout of a probe, default 3s.
+	// +optional
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+}
+
+// SyncControllerConfig says how objects are propagated.
+type SyncControllerConfig struct {
+	// MaxConcurrentReconciles is the number of federated objects decided on at the same time. Default 8.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxConcurrentReconciles *int64 `json:"maxConcurrentReconciles,omitempty"`
+	// AdoptResources says whether objects that exist in a member are taken over, default Enabled.
+	// +optional
+	AdoptResources *ConfigurationMode `json:"adoptResources,omitempty"`
+}
+
+// StatusControllerConfig says how status is collected.
+type StatusControllerConfig struct {
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	MaxConcurrentReconciles *int64 `json:"maxConcurrentReconciles,omitempty"`
+}
+
+// KubeFedConfig is the settings of a control plane; the one named kubefed counts.
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=kubefedconfigs
+type KubeFedConfig struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec KubeFedConfigSpec `json:"spec"`
+}
+
+// KubeFedConfigList is a list of settings.
+// +kubebuilder:object:root=true
+type KubeFedConfigList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []KubeFedConfig `json:"items"`
+}

@@ -1,0 +1,52 @@
+package v1beta1
+
+// Names that other programs match on. They are KubeFed's unless said otherwise.
+const (
+	// DefaultNamespace is where the control plane lives, in the host and in every member.
+	DefaultNamespace = "kube-federation-system"
+	// ConfigName is the name of the one KubeFedConfig that counts.
+	ConfigName = "kubefed"
+	// NamespacesTypeName is the FederatedTypeConfig without which no namespaced type is propagated.
+	NamespacesTypeName = "namespaces"
+
+	// ManagedLabel marks an object in a member as ours with "true"; "false" means: do not touch.
+	ManagedLabel = "kubefed.io/managed"
+	// SyncFinalizer keeps a federated object until its copies in the members are gone.
+	SyncFinalizer = "kubefed.io/sync-controller"
+	// TypeFinalizer keeps a FederatedTypeConfig until its watches have stopped.
+	TypeFinalizer = "core.kubefed.io/federated-type-config"
+	// OrphanAnnotation on a federated object with the value "true" leaves the copies in the members when it is deleted.
+	// Hansa adds the value "adopted": copies that existed before stay, copies that the federation made go.
+	OrphanAnnotation = "kubefed.io/orphan"
+	// DeleteOptionAnnotation holds a metav1.DeleteOptions as JSON, used for deletes in members.
+	DeleteOptionAnnotation = "kubefed.io/deleteoption"
+
+	// OwnerAnnotation (Hansa) on a copy says whose it is: "<control plane>/<uid of the federated object>".
+	OwnerAnnotation = "kubefed.io/owner"
+	// AppliedAnnotation (Hansa) on a copy is the hash of what was last applied.
+	AppliedAnnotation = "kubefed.io/applied"
+	// AdoptedAnnotation (Hansa) on a copy is "true" if the object was there before the federation took it.
+	AdoptedAnnotation = "kubefed.io/adopted"
+
+	// FieldManager is the owner of our fields in the members' objects.
+	FieldManager = "hansa"
+	// LockName is the name of the leader lock.
+	LockName = "kubefed-controller-manager"
+)
+
+// Annotations (Hansa) on the host's secret that holds a member's credential. A secret without them is KubeFed's: its token never
+// ends and is used as it is.
+const (
+	// CredentialServiceAccountAnnotation is "<namespace>/<name>" of the member's service account that the token is of.
+	CredentialServiceAccountAnnotation = "kubefed.io/service-account"
+	// CredentialBoundSecretAnnotation is the name of the member's secret, in the same namespace, that the token is bound to:
+	// deleting that secret ends all tokens at once.
+	CredentialBoundSecretAnnotation = "kubefed.io/bound-secret"
+	// CredentialIssuedAnnotation and CredentialExpiresAnnotation are RFC 3339 times of the token.
+	CredentialIssuedAnnotation  = "kubefed.io/token-issued"
+	CredentialExpiresAnnotation = "kubefed.io/token-expires"
+	// CredentialClusterIDAnnotation is the UID of the member's kube-system namespace at join.
+	CredentialClusterIDAnnotation = "kubefed.io/cluster-id"
+	// CredentialEndpointAnnotation is the endpoint that the token was made for; it is sent nowhere else.
+	CredentialEndpointAnnotation = "kubefed.io/api-endpoint"
+)

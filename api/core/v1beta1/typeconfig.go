@@ -1,0 +1,91 @@
+package v1beta1
+
+import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+// APIResource names a type of the Kubernetes API.
+type APIResource struct {
+	// Group; empty is the core group.
+	// +optional
+	Group string `json:"group,omitempty"`
+	// +kubebuilder:validation:MinLength=1
+	Version string `json:"version"`
+	// +kubebuilder:validation:MinLength=1
+	Kind string `json:"kind"`
+	// +kubebuilder:validation:MinLength=1
+	PluralName string        `json:"pluralName"`
+	Scope      ResourceScope `json:"scope"`
+}
+
+// ControllerStatus says whether a type's propagation runs.
+// +kubebuilder:validation:Enum=Running;NotRunning
+type ControllerStatus string
+
+// The states of a controller.
+const (
+	Running    ControllerStatus = "Running"
+	NotRunning ControllerStatus = "NotRunning"
+)
+
+// FederatedTypeConfigSpec maps a federated type to its target.
+type FederatedTypeConfigSpec struct {
+	// TargetType is what is propagated.
+	TargetType APIResource `json:"targetType"`
+	// Propagation switches the type.
+	Propagation ConfigurationMode `json:"propagation"`
+	// FederatedType is what users write.
+	// +kubebuilder:validation:XValidation:rule="has(self.group) && self.group.contains('.')",message="group should be a domain with at least one dot"
+	FederatedType APIResource `json:"federatedType"`
+	// StatusType is only for the older collection of a service's status.
+	// +optional
+	StatusType *APIResource `json:"statusType,omitempty"`
+	// StatusCollection copies the members' status into the federated object.
+	// +optional
+	StatusCollection *ConfigurationMode `json:"statusCollection,omitempty"`
+}
+
+// MemberAPI (Hansa) tells that a member does not serve the target type.
+type MemberAPI struct {
+	// Name of the member.
+	Name string `json:"name"`
+	// Reason in one word: TypeMissing, Forbidden, CachedRetrievalFailed.
+	Reason string `json:"reason"`
+	// Message for people.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// FederatedTypeConfigStatus is what runs for a type.
+type FederatedTypeConfigStatus struct {
+	// +kubebuilder:validation:Minimum=0
+	ObservedGeneration    int64            `json:"observedGeneration"`
+	PropagationController ControllerStatus `json:"propagationController"`
+	// +optional
+	StatusController *ControllerStatus `json:"statusController,omitempty"`
+	// UnavailableIn (Hansa) lists the members in which the type cannot be propagated, sorted by name.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	UnavailableIn []MemberAPI `json:"unavailableIn,omitempty"`
+}
+
+// FederatedTypeConfig enables a type for the federation.
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:path=federatedtypeconfigs,shortName=ftc
+// +kubebuilder:subresource:status
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.targetType.pluralName + (has(self.spec.targetType.group) && self.spec.targetType.group != '' ? '.' + self.spec.targetType.group : '')",message="name must be 'TARGET_PLURAL_NAME(.TARGET_GROUP_NAME)'"
+type FederatedTypeConfig struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	Spec FederatedTypeConfigSpec `json:"spec"`
+	// +optional
+	Status FederatedTypeConfigStatus `json:"status,omitempty"`
+}
+
+// FederatedTypeConfigList is a list of types.
+// +kubebuilder:object:root=true
+type FederatedTypeConfigList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []FederatedTypeConfig `json:"items"`
+}

@@ -1,0 +1,20 @@
+//go:build deps
+package main
+import (
+ _ "sigs.k8s.io/controller-runtime"
+ _ "k8s.io/cli-runtime/pkg/genericclioptions"
+ _ "k8s.io/kubectl/pkg/cmd/util"
+ _ "k8s.io/component-base/logs"
+ _ "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+ _ "github.com/spf13/cobra"
+ _ "github.com/google/go-cmp/cmp"
+ _ "github.com/evanphx/json-patch/v5"
+ _ "sigs.k8s.io/yaml"
+ _ "sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+ _ "github.com/rogpeppe/go-internal/testscript"
+ _ "golang.org/x/tools/txtar"
+ _ "pgregory.net/rapid"
+ _ "go.uber.org/goleak"
+ _ "k8s.io/client-go/dynamic"
+)
+func main(){}
