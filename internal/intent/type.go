@@ -1,0 +1,84 @@
+package intent
+
+import (
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+)
+
+// Type maps a federated type to what its objects become in the members.
+type Type struct {
+	// Name of the FederatedTypeConfig: "<target plural>" for the core group, else "<target plural>.<target group>".
+	Name string
+	// Federated is what users write.
+	Federated Resource
+	// Target is what the members hold.
+	Target Resource
+	// Paused says that the type's propagation is disabled: nothing is placed or withdrawn, deletions still end.
+	Paused bool
+}
+
+// Resource names one kind of object at one version.
+type Resource struct {
+	schema.GroupVersionResource
+	Kind       string
+	Namespaced bool
+}
+
+// GVK is the resource's kind with its group and version.
+func (r Resource) GVK() schema.GroupVersionKind { return r.GroupVersion().WithKind(r.Kind) }
+
+// IsNamespace says whether the target is the Namespace itself, whose federated form lives inside the namespace of its name.
+func (t Type) IsNamespace() bool { return t.Name == fedv1.NamespacesTypeName }
+
+// Key names one federated object of any type.
+type Key struct {
+	// Type is the name of the FederatedTypeConfig.
+	Type            string
+	Namespace, Name string
+}
+
+func (k Key) String() string {
+	if k.Namespace == "" {
+		return k.Type + " " + k.Name
+	}
+	return k.Type + " " + k.Namespace + "/" + k.Name
+}
+
+// TargetName is the name of the object in the members: the federated object's own, but that of the namespace for a Namespace.
+func (t Type) TargetName(k Key) (namespace, name string) {
+	switch {
+	case t.IsNamespace():
+		return "", k.Namespace
+	case t.Target.Namespaced:
+		return k.Namespace, k.Name
+	default:
+		return "", k.Name
+	}
+}
+
+// KeyOf is the inverse of TargetName.
+func (t Type) KeyOf(namespace, name string) Key {
+	if t.IsNamespace() {
+		return Key{Type: t.Name, Namespace: name, Name: name}
+	}
+	return Key{Type: t.Name, Namespace: namespace, Name: name}
+}
+
+// TypeOf reads a FederatedTypeConfig, filling the gaps that KubeFed fills: the target's plural and group from the object's name.
+func TypeOf(c *fedv1.FederatedTypeConfig) Type {
+	return Type{
+		Name:      c.Name,
+		Federated: resourceOf(c.Spec.FederatedType),
+		Target:    resourceOf(c.Spec.TargetType),
+		Paused:    c.Spec.Propagation != fedv1.Enabled,
+	}
+}
+
+func resourceOf(r fedv1.APIResource) Resource {
+	return Resource{
+		GroupVersionResource: schema.GroupVersionResource{Group: r.Group, Version: r.Version, Resource: r.PluralName},
+		Kind:                 r.Kind,
+		Namespaced:           r.Scope == fedv1.ScopeNamespaced,
+	}
+}

@@ -1,0 +1,146 @@
+package plan
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/hansa-io/hansa/internal/intent"
+)
+
+// World is everything that a decision about one federated object may look at.
+type World struct {
+	Key  intent.Key
+	Type intent.Type
+	// Intent is the federated object; nil if there is none.
+	Intent *intent.Intent
+	// Namespace is what the FederatedNamespace says, for targets that live in a namespace.
+	Namespace NamespaceWorld
+	// Members of the federation, sorted by name.
+	Members []Member
+	// MembersKnown says that the list of members was read in full. An unread list is not an empty one.
+	MembersKnown bool
+	Settings     Settings
+	Now          time.Time
+}
+
+// Settings of the control plane that decisions depend on.
+type Settings struct {
+	// ControlPlane is the ID of this control plane: the UID of its namespace in the host.
+	ControlPlane string
+	// SystemNamespaces are never federated.
+	SystemNamespaces []string
+	// Adopt says whether objects that exist in a member are taken over.
+	Adopt bool
+	// DeletionDeadline is how long a deletion waits for members that are away before what they hold is recorded as debt.
+	DeletionDeadline time.Duration
+}
+
+// NamespaceWorld is the placement of the namespace that a target lives in.
+type NamespaceWorld struct {
+	// Applies is false for targets without a namespace, and for control planes of one namespace.
+	Applies bool
+	// Known says that the FederatedNamespaces were read in full.
+	Known bool
+	// Intent is the FederatedNamespace; nil if there is none.
+	Intent *intent.Intent
+}
+
+// View says how well the copies of a type in a member are seen.
+type View string
+
+// The views.
+const (
+	// ViewSynced: all copies have been listed and are watched. Only this view can tell that something is not there.
+	ViewSynced View = "Synced"
+	// ViewWaiting: the first list is under way.
+	ViewWaiting View = "Waiting"
+	// ViewMissing: the member does not serve the type.
+	ViewMissing View = "TypeMissing"
+	// ViewForbidden: the member does not let us list the type.
+	ViewForbidden View = "Forbidden"
+	// ViewFailed: the list fails for another reason.
+	ViewFailed View = "CachedRetrievalFailed"
+)
+
+// Member is one member cluster as last seen, with what it holds of the object at hand.
+type Member struct {
+	Name   string
+	Labels map[string]string
+	// Host says that the member is the host itself.
+	Host bool
+	// Ready says that the member may be written to; Reason and Message say why not.
+	Ready           bool
+	Reason, Message string
+
+	// View of the type in this member, and in words what is wrong with it.
+	View        View
+	ViewMessage string
+	// Copy is the object in the member; nil means that it was not seen, which says "absent" only if View is ViewSynced.
+	Copy *Copy
+	// Record is what was last applied there, by this process or, after a restart, as the status tells; nil if nothing was.
+	Record *Record
+	// Debt is what a deletion left behind here; nil if nothing.
+	Debt *Debt
+	// Absent says that a read of the member itself found no object of ours since the last step.
+	Absent bool
+	// NamespaceHere says whether the namespace of the target is in the member; Unknown does not hold anything up.
+	NamespaceHere Tri
+}
+
+// Copy is the federation's view of an object in a member: its identity, its markers, and which of its fields are ours.
+type Copy struct {
+	UID             types.UID
+	ResourceVersion string
+	// Managed is the value of the label kubefed.io/managed.
+	Managed string
+	// ControlPlane and Owner are the two halves of the owner annotation; empty if there is none.
+	ControlPlane string
+	Owner        types.UID
+	// Applied is the hash of the inputs of the last apply.
+	Applied string
+	// Fields is a hash of the set of fields that we own, spec.replicas aside. It moves when anyone else changes one of them.
+	Fields string
+	// OwnsReplicas says that spec.replicas is ours.
+	OwnsReplicas bool
+	// Adopted says that the object was there before the federation took it.
+	Adopted bool
+	// Deleting says that the object is being deleted.
+	Deleting bool
+}
+
+// Record is what the host remembers of a copy.
+type Record struct {
+	UID     types.UID
+	Version string
+}
+
+// Debt is a removal that a deleted federated object still owes in a member that was away.
+type Debt struct {
+	// Owner is the UID of the federated object that is gone.
+	Owner types.UID
+	// UID of the copy; empty if it was not known.
+	UID types.UID
+	// Release says that the copy is to stay, without our marks.
+	Release bool
+}
+
+// Tri is yes, no, or not known.
+type Tri int
+
+// The three answers.
+const (
+	Unknown Tri = iota
+	No
+	Yes
+)
+
+func (t Tri) String() string { return [...]string{"unknown", "no", "yes"}[t] }
+
+// TriOf is Yes or No.
+func TriOf(b bool) Tri {
+	if b {
+		return Yes
+	}
+	return No
+}

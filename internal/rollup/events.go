@@ -1,0 +1,112 @@
+package rollup
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/plan"
+)
+
+// Event is something that happened, once.
+type Event struct {
+	Warning bool
+	// Reason is KubeFed's where it has one.
+	Reason  string
+	Message string
+}
+
+// Reasons of events about what the template holds in vain.
+var dropped = map[string]Event{
+	"annotations": {Warning: true, Reason: "AnnotationsNotSupported", Message: "annotations in spec.template.metadata are not propagated: use an override on /metadata/annotations"},
+	"finalizers":  {Warning: true, Reason: "FinalizersNotSupported", Message: "finalizers in spec.template.metadata are not propagated: use an override on /metadata/finalizers"},
+	"name":        {Warning: true, Reason: "NameNotSupported", Message: "spec.template.metadata.name is not used: the target has the name of the federated object"},
+	"namespace":   {Warning: true, Reason: "NamespaceNotSupported", Message: "spec.template.metadata.namespace is not used: the target has the namespace of the federated object"},
+}
+
+// failures are KubeFed's event reasons for the cluster statuses that have one of another name.
+var failures = map[string]string{
+	"CreationFailed":     "CreateInClusterFailed",
+	"UpdateFailed":       "UpdateInClusterFailed",
+	"DeletionFailed":     "DeleteInClusterFailed",
+	"LabelRemovalFailed": "RemoveManagedLabelFromInClusterFailed",
+}
+
+var operations = map[string]string{
+	"CreateInCluster": "Creating", "AdoptInCluster": "Adopting", "UpdateInCluster": "Updating", "DeleteInCluster": "Deleting",
+	"RemoveManagedLabelFromInCluster": "Removing managed label from",
+}
+
+// events are the difference between what was told and what is told now: one event for each kind of change, with all its members.
+func events(p plan.Plan, by map[string]plan.Outcome, i *intent.Intent, now intent.Status) []Event {
+	var out []Event
+	if i.Status.ObservedGeneration != i.Generation {
+		for _, d := range i.Dropped {
+			out = append(out, dropped[d])
+		}
+	}
+	if old, _ := i.Status.Condition(Propagation); p.Reason != "" && old.Reason != string(p.Reason) {
+		out = append(out, Event{Warning: true, Reason: string(p.Reason), Message: p.Message})
+	}
+	done, failed := changes(p, by, i.Status, now)
+	for _, reason := range slices.Sorted(maps.Keys(done)) {
+		out = append(out, Event{Reason: reason, Message: fmt.Sprintf("%s %s %q in %s", operations[reason], p.Kind, target(p), quoted(done[reason]))})
+	}
+	return append(out, failed...)
+}
+
+func changes(p plan.Plan, by map[string]plan.Outcome, old, now intent.Status) (done map[string][]string, failed []Event) {
+	done = map[string][]string{}
+	for _, s := range p.Steps {
+		before, _ := old.Cluster(s.Member)
+		after, listed := now.Cluster(s.Member)
+		if after.Status != "" && (after.Status != before.Status || after.Message != before.Message) {
+			failed = append(failed, Event{Warning: true, Reason: or(failures[after.Status], after.Status), Message: trouble(p, after)})
+		}
+		if reason := change(s, by[s.Member], before, after, listed); reason != "" {
+			done[reason] = append(done[reason], s.Member)
+		}
+	}
+	return done, failed
+}
+
+func change(s plan.Step, o plan.Outcome, before, after intent.ClusterStatus, listed bool) string {
+	switch {
+	case o.Did == plan.DidAdopt && before.UID != after.UID:
+		return "AdoptInCluster"
+	case listed && after.UID != "" && before.UID != after.UID:
+		return "CreateInCluster"
+	case listed && after.Version != before.Version:
+		return "UpdateInCluster"
+	case !listed && before.UID != "" && s.Verdict == plan.Release:
+		return "RemoveManagedLabelFromInCluster"
+	case !listed && before.UID != "":
+		return "DeleteInCluster"
+	default:
+		return ""
+	}
+}
+
+func trouble(p plan.Plan, c intent.ClusterStatus) string {
+	return strings.Trim(fmt.Sprintf("%s %q in cluster %q: %s", p.Kind, target(p), c.Name, c.Message), ": ")
+}
+
+func target(p plan.Plan) string {
+	if p.Key.Namespace == "" {
+		return p.Key.Name
+	}
+	return p.Key.Namespace + "/" + p.Key.Name
+}
+
+func quoted(clusters []string) string {
+	out := make([]string, len(clusters))
+	for i, c := range clusters {
+		out[i] = fmt.Sprintf("%q", c)
+	}
+	if len(out) == 1 {
+		return "cluster " + out[0]
+	}
+	return "clusters " + strings.Join(out, ", ")
+}
