@@ -41,6 +41,15 @@ func malformed(reason, format string, args ...any) *ConfigError {
 	return &ConfigError{Reason: reason, Message: fmt.Sprintf(format, args...)}
 }
 
+// configError makes sure that whatever keeps a connection from being made is a ConfigError.
+func configError(err error) *ConfigError {
+	var c *ConfigError
+	if errors.As(err, &c) {
+		return c
+	}
+	return malformed("ConfigInvalid", "%s", clean(err.Error()))
+}
+
 // aboutCredential tells whether the secret is at fault rather than the KubeFedCluster.
 func (e *ConfigError) aboutCredential() bool {
 	return slices.Contains([]string{ReasonSecretNotFound, ReasonTokenMissing, ReasonTokenInvalid}, e.Reason)
@@ -63,7 +72,7 @@ func Connect(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o ConnectOpti
 	if err != nil {
 		return nil, err
 	}
-	return l.config, nil
+	return l.open(o), nil
 }
 
 // link is a connection to a member: what it was made of, and what was made.
@@ -72,7 +81,8 @@ type link struct {
 	token     string
 	config    *rest.Config
 	transport *http.Transport
-	counter   *handshakes
+	identity  *identity
+	client    *http.Client // by config
 }
 
 // follow returns the link for a KubeFedCluster and its secret: the same one if nothing that matters has changed, one with the same
@@ -91,15 +101,26 @@ func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o Co
 	}
 	next := &link{address: a, token: token}
 	if l != nil && l.address == a {
-		next.transport, next.counter = l.transport, l.counter
-	} else if next.transport, next.counter, err = a.open(); err != nil {
+		next.transport, next.identity = l.transport, l.identity
+	} else if next.transport, next.identity, err = a.open(); err != nil {
 		return nil, err
 	}
-	next.config = next.restConfig(o)
-	return next, nil
+	next.config = next.guarded(o)
+	next.client, err = rest.HTTPClientFor(next.config)
+	return next, err
 }
 
-func (l *link) restConfig(o ConnectOptions) *rest.Config {
+// guarded returns the config that writes only to the cluster whose identity was verified.
+func (l *link) guarded(o ConnectOptions) *rest.Config {
+	c := l.open(o)
+	c.Wrap(func(rt http.RoundTripper) http.RoundTripper {
+		return gate{endpoint: l.address.endpoint, identity: l.identity, next: rt}
+	})
+	return c
+}
+
+// open returns the config for an address and a token, whoever may be there.
+func (l *link) open(o ConnectOptions) *rest.Config {
 	if o.QPS == 0 {
 		o.QPS, o.Burst = 20, 30
 	}
@@ -111,9 +132,16 @@ func (l *link) restConfig(o ConnectOptions) *rest.Config {
 		QPS:         o.QPS,
 		Burst:       o.Burst,
 	}
-	host := l.address.host
-	c.Wrap(func(rt http.RoundTripper) http.RoundTripper { return onlyTo{host: host, next: rt} })
+	c.Wrap(func(rt http.RoundTripper) http.RoundTripper { return onlyTo{host: l.address.host, next: rt} })
 	return c
+}
+
+// handshakes returns the number of connections opened so far.
+func (l *link) handshakes() int64 {
+	if l == nil {
+		return 0
+	}
+	return l.identity.handshakes.Load()
 }
 
 // close ends the connections that nobody uses.

@@ -2,15 +2,29 @@ package cluster
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlcluster "sigs.k8s.io/controller-runtime/pkg/cluster"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
 
 // Recorder records what happened to a KubeFedCluster once; a controller-runtime event recorder is one.
@@ -33,7 +47,7 @@ type Options struct {
 	HostIDs []types.UID
 	// Connect holds the settings of all connections.
 	Connect ConnectOptions
-	// Health returns the settings of probes; it is asked before each.
+	// Health returns the settings of probes; it is asked before each. Nil means KubeFed's defaults.
 	Health func() Health
 	// Watcher is told of every change.
 	Watcher Watcher
@@ -53,16 +67,249 @@ type Options struct {
 func NamespaceID(uid types.UID) types.UID { return "namespace:" + uid }
 
 // Controller keeps the members. It is a manager.Runnable that needs leadership.
-type Controller struct{ o Options }
+type Controller struct {
+	host   ctrlcluster.Cluster
+	record Recorder
+	watch  Watcher
+	rotate Rotator
+	setting
+	log    logr.Logger
+	claims claims
+
+	mu      sync.Mutex
+	keepers map[string]*kept
+	running sync.WaitGroup
+}
+
+// kept is a keeper at work, or one that is ending.
+type kept struct {
+	*keeper
+	of  types.UID // the KubeFedCluster; "" once it is gone
+	end context.CancelCauseFunc
+}
+
+// errLeft ends the keeper of a member that left, as against one that ends with the control plane.
+var errLeft = errors.New("the KubeFedCluster was deleted")
 
 // New makes a Controller; nothing happens before Start.
-func New(o Options) (*Controller, error) { return &Controller{o: o}, nil }
+func New(o Options) (*Controller, error) {
+	if o.Metrics == nil {
+		o.Metrics = ctrlmetrics.Registry
+	}
+	m, err := newMetrics(o.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	if o.Clock == nil {
+		o.Clock = clock.RealClock{}
+	}
+	if o.Health == nil {
+		o.Health = func() Health { return HealthOf(nil) }
+	}
+	if o.Recorder == nil {
+		o.Recorder = o.Host.GetEventRecorder("kubefedcluster-controller")
+	}
+	return &Controller{
+		host: o.Host, record: o.Recorder, watch: o.Watcher, rotate: o.Rotate, log: o.Log, keepers: map[string]*kept{},
+		setting: setting{namespace: o.Namespace, hostIDs: o.HostIDs, connect: o.Connect, health: o.Health, clock: o.Clock, metrics: m},
+	}, nil
+}
 
 // NeedLeaderElection says that only the leader probes and writes.
 func (c *Controller) NeedLeaderElection() bool { return true }
 
 // Start keeps the members until the context ends, and returns when all of its goroutines have.
 func (c *Controller) Start(ctx context.Context) error {
-	<-ctx.Done()
+	ctx, stop := context.WithCancel(ctx)
+	defer c.running.Wait()
+	defer stop()
+	loop, err := controller.NewUnmanaged("kubefedcluster", controller.Options{
+		Reconciler:         reconcile.Func(func(_ context.Context, r reconcile.Request) (reconcile.Result, error) { return c.follow(ctx, r.Name) }),
+		Logger:             c.log,
+		SkipNameValidation: ptr.To(true), // a process may lead more than once
+	})
+	if err != nil {
+		return fmt.Errorf("make the controller of KubeFedClusters: %w", err)
+	}
+	cache := c.host.GetCache()
+	if err := errors.Join(
+		loop.Watch(source.Kind(cache, &fedv1.KubeFedCluster{}, &handler.TypedEnqueueRequestForObject[*fedv1.KubeFedCluster]{},
+			within[*fedv1.KubeFedCluster](c.namespace))),
+		loop.Watch(source.Kind(cache, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(c.usersOf),
+			within[*corev1.Secret](c.namespace))),
+	); err != nil {
+		return fmt.Errorf("watch KubeFedClusters and their secrets: %w", err)
+	}
+	return loop.Start(ctx)
+}
+
+func within[T client.Object](namespace string) predicate.TypedPredicate[T] {
+	return predicate.NewTypedPredicateFuncs(func(o T) bool { return o.GetNamespace() == namespace })
+}
+
+// usersOf returns the KubeFedClusters whose credential is in a secret.
+func (c *Controller) usersOf(ctx context.Context, s *corev1.Secret) []reconcile.Request {
+	all, err := c.list(ctx)
+	if err != nil {
+		c.log.Error(err, "a changed secret is not followed", "secret", s.Name)
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range all {
+		if all[i].Spec.SecretRef.Name == s.Name {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all[i])})
+		}
+	}
+	return out
+}
+
+func (c *Controller) list(ctx context.Context) ([]fedv1.KubeFedCluster, error) {
+	var all fedv1.KubeFedClusterList
+	if err := c.host.GetClient().List(ctx, &all, client.InNamespace(c.namespace)); err != nil {
+		return nil, fmt.Errorf("list KubeFedClusters: %w", err)
+	}
+	return all.Items, nil
+}
+
+// follow lets a KubeFedCluster's keeper know what the host says now. The context is that of the keepers.
+func (c *Controller) follow(ctx context.Context, name string) (reconcile.Result, error) {
+	if err := c.enter(ctx); err != nil {
+		return reconcile.Result{}, err
+	}
+	now := &fedv1.KubeFedCluster{}
+	err := c.host.GetClient().Get(ctx, c.key(name), now)
+	if apierrors.IsNotFound(err) {
+		c.leave(name)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, fmt.Errorf("get KubeFedCluster %s: %w", name, err)
+	}
+	secret, err := c.secretOf(ctx, now)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	c.meet(ctx, record{now, secret})
+	return reconcile.Result{}, nil
+}
+
+// enter makes known all claims to an ID before the first member is probed, so that the younger of two can be told then.
+func (c *Controller) enter(ctx context.Context) error {
+	if c.claims.known() {
+		return nil
+	}
+	all, err := c.list(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		c.claims.make(claim{name: all[i].Name, id: Pinned(&all[i], nil), created: all[i].CreationTimestamp})
+	}
 	return nil
+}
+
+func (c *Controller) key(name string) client.ObjectKey {
+	return client.ObjectKey{Namespace: c.namespace, Name: name}
+}
+
+// secretOf returns a KubeFedCluster's secret, nil if there is none. That there is none is asked of the host itself: the cache may not
+// have seen yet what was made a moment before the KubeFedCluster.
+func (c *Controller) secretOf(ctx context.Context, of *fedv1.KubeFedCluster) (*corev1.Secret, error) {
+	s, key := &corev1.Secret{}, c.key(of.Spec.SecretRef.Name)
+	err := c.host.GetClient().Get(ctx, key, s)
+	if apierrors.IsNotFound(err) {
+		err = c.host.GetAPIReader().Get(ctx, key, s)
+	}
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get secret %s of KubeFedCluster %s: %w", key.Name, of.Name, err)
+	}
+	return s, nil
+}
+
+// meet hands news to a member's keeper, a new one if the member is new.
+func (c *Controller) meet(ctx context.Context, r record) {
+	name := r.cluster.Name
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before := c.keepers[name]
+	if before != nil && before.of == r.cluster.UID {
+		before.meet(r)
+		return
+	}
+	own, end := context.WithCancelCause(ctx)
+	now := &kept{newKeeper(r, c.powers(), c.setting, c.log.WithValues("cluster", name)), r.cluster.UID, end}
+	c.keepers[name] = now
+	if before != nil {
+		before.end(errLeft)
+	}
+	c.running.Go(func() {
+		defer end(nil)
+		if before != nil {
+			<-before.gone
+		}
+		c.keep(own, name, now)
+	})
+}
+
+// keep runs a keeper and clears up after it, before the next of the same name begins.
+func (c *Controller) keep(ctx context.Context, name string, k *kept) {
+	defer close(k.gone)
+	k.run(ctx)
+	if context.Cause(ctx) != errLeft { //nolint:errorlint // it is never wrapped
+		return
+	}
+	affected := c.claims.drop(name)
+	c.metrics.drop(name)
+	c.watch.ClusterGone(name)
+	c.rouse(affected)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.keepers[name] == k {
+		delete(c.keepers, name)
+	}
+}
+
+func (c *Controller) leave(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if k := c.keepers[name]; k != nil {
+		k.of = ""
+		k.end(errLeft)
+	}
+}
+
+func (c *Controller) rouse(names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, n := range names {
+		if k := c.keepers[n]; k != nil {
+			k.rouse()
+		}
+	}
+}
+
+func (c *Controller) powers() powers {
+	return powers{
+		look: look,
+		write: func(ctx context.Context, k *fedv1.KubeFedCluster) (*fedv1.KubeFedCluster, error) {
+			return k, c.host.GetClient().Status().Update(ctx, k)
+		},
+		read: func(ctx context.Context, name string) (*fedv1.KubeFedCluster, error) {
+			k := &fedv1.KubeFedCluster{}
+			return k, c.host.GetAPIReader().Get(ctx, c.key(name), k)
+		},
+		claim: func(mine claim) string {
+			first, affected := c.claims.make(mine)
+			c.rouse(affected)
+			return first
+		},
+		tell: c.watch,
+		record: func(k *fedv1.KubeFedCluster, e event) {
+			c.record.Eventf(k, nil, e.kind, e.reason, "Probe", "%s", e.note) // never as the format: it holds other programs' text
+		},
+		rotate: c.rotate,
+	}
 }

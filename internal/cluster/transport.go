@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -58,9 +57,6 @@ func (c tlsChecks) String() string {
 	return strings.Join(out, ", ")
 }
 
-// handshakes counts the TLS connections that were opened. A new one may lead to another cluster than the last.
-type handshakes struct{ n atomic.Int64 }
-
 // Waits of a connection. A request's own deadline comes from its context; these bound what a context cannot, and free what hangs.
 const (
 	dialTimeout      = 10 * time.Second
@@ -72,16 +68,16 @@ const (
 )
 
 // open makes the transport for an address. Nothing is dialled until it is used.
-func (a address) open() (*http.Transport, *handshakes, error) {
+func (a address) open() (*http.Transport, *identity, error) {
 	proxy, err := parseProxy(a.proxy)
 	if err != nil {
 		return nil, nil, err
 	}
-	counter := &handshakes{}
+	who := &identity{}
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, ControlContext: refuseLinkLocal}
 	t := &http.Transport{
 		DialContext:           dialer.DialContext,
-		TLSClientConfig:       a.tls(counter),
+		TLSClientConfig:       a.tls(who),
 		TLSHandshakeTimeout:   handshakeTimeout,
 		ResponseHeaderTimeout: headerTimeout,
 		IdleConnTimeout:       idleTimeout,
@@ -90,12 +86,12 @@ func (a address) open() (*http.Transport, *handshakes, error) {
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy) // else the environment's, as every Kubernetes client does
 	}
-	return utilnet.SetTransportDefaults(t), counter, nil
+	return utilnet.SetTransportDefaults(t), who, nil
 }
 
 // tls returns the settings for the member's certificate. Where a check is left out, Go's own verification is off and the rest of it is
 // done here.
-func (a address) tls(counter *handshakes) *tls.Config {
+func (a address) tls(who *identity) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if a.ca != "" {
 		c.RootCAs = x509.NewCertPool()
@@ -103,7 +99,7 @@ func (a address) tls(counter *handshakes) *tls.Config {
 	}
 	c.InsecureSkipVerify = a.checks.insecure() //nolint:gosec // asked for in the spec, shown by the condition InsecureTLS
 	c.VerifyConnection = func(s tls.ConnectionState) error {
-		counter.n.Add(1)
+		who.handshakes.Add(1)
 		if !a.checks.insecure() || a.checks.skipAll {
 			return nil
 		}
