@@ -1,11 +1,57 @@
+// Command hansa-lab runs real Kubernetes control planes on this machine's loopback, for development and tests.
+//
+// It is one file that is everything: called by a person it is the command line of command.go; called by itself it is the
+// supervisor of a lab, or one component (etcd, kube-apiserver, …) of one cluster.
 package main
 
 import (
-	_ "go.etcd.io/etcd/server/v3/etcdmain"
-	_ "k8s.io/kubernetes/cmd/kube-apiserver/app"
-	_ "k8s.io/kubernetes/cmd/kube-controller-manager/app"
-	_ "k8s.io/kubernetes/cmd/kube-scheduler/app"
-	_ "sigs.k8s.io/kwok/pkg/kwok/cmd"
+	"fmt"
+	"os"
+	_ "time/tzdata" // CronJobs name time zones, and the machine may have no database of them
+
+	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
+	"k8s.io/component-base/cli"
+	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
+	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client-go's metrics at /metrics
+	_ "k8s.io/component-base/metrics/prometheus/version"  // kubernetes_build_info at /metrics
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
-func main() {}
+// The components of a cluster, in the order in which they start. Each is a name this binary answers to.
+const (
+	etcd                  = "etcd"
+	kubeAPIServer         = "kube-apiserver"
+	kubeControllerManager = "kube-controller-manager"
+	kubeScheduler         = "kube-scheduler"
+	kwok                  = "kwok"
+)
+
+func main() {
+	if len(os.Args) > 1 {
+		if run, ok := components()[os.Args[1]]; ok {
+			os.Args = os.Args[1:] // the component reads its flags from there
+			os.Exit(run())
+		}
+	}
+	if err := newCommand().Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+func components() map[string]func() int {
+	kubernetes := func(command func() *cobra.Command) func() int {
+		return func() int { return cli.Run(command()) }
+	}
+	return map[string]func() int{
+		etcd:                  func() int { etcdmain.Main(os.Args); return 0 },
+		kubeAPIServer:         kubernetes(apiserver.NewAPIServerCommand),
+		kubeControllerManager: kubernetes(controllermanager.NewControllerManagerCommand),
+		// It takes options, and calls each of them: even a nil one would be called.
+		kubeScheduler: kubernetes(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
+		kwok:          kubernetes(newKwokCommand),
+	}
+}
