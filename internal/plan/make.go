@@ -222,6 +222,8 @@ func deleting(p Plan, w World) Plan {
 		switch {
 		case step.Verdict == Hold && overdue(w, step):
 			p.Debts[m.Name] = debt(w, m)
+		case step.Verdict == Hold:
+			blocked, p.Recheck = true, w.Intent.Deleting.Add(w.Settings.DeletionDeadline)
 		case step.Reason != Gone:
 			blocked = true
 		}
@@ -302,6 +304,9 @@ func complete(s Step, w World, m Member) Step {
 	s.Member = m.Name
 	s.Namespace, s.Name = w.Type.TargetName(w.Key)
 	s.ControlPlane = w.Settings.ControlPlane
+	if m.Copy != nil {
+		s.Seen = m.Copy.ResourceVersion
+	}
 	if s.Owner == "" && w.Intent != nil {
 		s.Owner = w.Intent.UID
 		if m.Copy != nil && m.Copy.Owner != "" && s.Verdict != Place {

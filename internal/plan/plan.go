@@ -3,6 +3,8 @@
 package plan
 
 import (
+	"time"
+
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -103,6 +105,8 @@ type Plan struct {
 	Message string
 	// Pending says that inputs are still being read, so nothing should be told yet.
 	Pending bool
+	// Recheck is when this plan may change although nothing happens; zero if never.
+	Recheck time.Time
 	// Silent says that the object gets no status: it is no valid federated object, and Reason says why, or there is none.
 	Silent bool
 }
@@ -126,6 +130,8 @@ type Step struct {
 	Version string
 	// Record is what the host knows of the copy: kept until the step has changed it.
 	Record *Record
+	// Seen is the resource version of the copy that the verdict rests on; empty if none was seen.
+	Seen string
 	// UID that the object in the member must have; empty for one that must not exist yet.
 	UID types.UID
 	// Owner is the UID of the federated object, ControlPlane the ID of this control plane: the mark that must be found.

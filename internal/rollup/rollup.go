@@ -33,6 +33,9 @@ const CheckClusters = "CheckClusters"
 
 // Of folds. late says that what is pending has been so for long enough to be told.
 func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now time.Time) Told {
+	if p.Silent {
+		return silent(p)
+	}
 	by := make(map[string]plan.Outcome, len(outcomes))
 	for _, o := range outcomes {
 		by[o.Member] = o
@@ -56,6 +59,15 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	t.Status.Ready = fmt.Sprintf("%d/%d", placed, meant)
 	t.Status.Conditions = conditions(p, t.Status.Clusters, i, t.Settled, now)
 	t.Events = events(p, by, i, t.Status)
+	return t
+}
+
+// silent is for what is no federated object: it has no status, at most an event that says why.
+func silent(p plan.Plan) Told {
+	t := Told{Settled: true}
+	if p.Reason != "" {
+		t.Events = []Event{{Warning: true, Reason: string(p.Reason), Message: p.Message}}
+	}
 	return t
 }
 

@@ -104,7 +104,7 @@ type KubeFedCluster struct {
 
 	Spec KubeFedClusterSpec `json:"spec"`
 	// +optional
-	Status KubeFedClusterStatus `json:"status,omitempty"`
+	Status KubeFedClusterStatus `json:"status,omitzero"`
 }
 
 // KubeFedClusterList is a list of members.

@@ -28,6 +28,14 @@ const (
 	// AdoptedAnnotation (Hansa) on a copy is "true" if the object was there before the federation took it.
 	AdoptedAnnotation = "kubefed.io/adopted"
 
+	// HostIDAnnotation (Hansa) on the service account that a join makes in a member is the UID of the host's kube-system namespace:
+	// two control planes whose hosts have the same name must not share, or remove, each other's account.
+	HostIDAnnotation = "kubefed.io/host-cluster-id"
+
+	// ApproveDeletionsAnnotation (Hansa) on a KubeFedCluster lists the types, separated by commas, or "*" for all, of which any number of
+	// copies may be removed there because of placements.
+	ApproveDeletionsAnnotation = "kubefed.io/approve-deletions"
+
 	// FieldManager is the owner of our fields in the members' objects.
 	FieldManager = "hansa"
 	// LockName is the name of the leader lock.

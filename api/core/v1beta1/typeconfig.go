@@ -79,7 +79,7 @@ type FederatedTypeConfig struct {
 
 	Spec FederatedTypeConfigSpec `json:"spec"`
 	// +optional
-	Status FederatedTypeConfigStatus `json:"status,omitempty"`
+	Status FederatedTypeConfigStatus `json:"status,omitzero"`
 }
 
 // FederatedTypeConfigList is a list of types.

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/cluster"
+	"github.com/hansa-io/hansa/internal/federate"
+	"github.com/hansa-io/hansa/internal/fleet"
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/join"
+	"github.com/hansa-io/hansa/internal/plan"
+	"github.com/hansa-io/hansa/internal/rollup"
+	"github.com/hansa-io/hansa/internal/version"
+)
+
+// plane is the control plane as it is put together: who calls whom.
+type plane struct {
+	mgr      manager.Manager
+	settings *settings
+	objects  federate.Queue
+	types    atomic.Pointer[typeQueue]
+	kinds    *federate.Kinds
+	fleet    *fleet.Fleet
+	debts    *federate.Debts
+	conduct  *federate.Reconciler
+}
+
+type typeQueue struct {
+	workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
+func assemble(ctx context.Context, mgr manager.Manager, f flags, s *settings) error {
+	p := &plane{mgr: mgr, settings: s}
+	p.objects = workqueue.NewTypedRateLimitingQueueWithConfig(
+		workqueue.NewTypedItemExponentialFailureRateLimiter[intent.Key](200*time.Millisecond, time.Minute),
+		workqueue.TypedRateLimitingQueueConfig[intent.Key]{Name: "objects"})
+	host, err := dynamic.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("connect to the host: %w", err)
+	}
+	core, err := corev1client.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("connect to the host: %w", err)
+	}
+	log := mgr.GetLogger().WithName("federate")
+	p.fleet = fleet.New(ctx, fleet.Options{
+		Wake: p.wake, WakeType: p.wakeType, WakeAll: p.wakeAll, WakeNamespace: p.wakeNamespace,
+		Confirm: p.confirm, Workers: f.memberWorkers, Namespace: s.watched(), Log: log,
+	})
+	p.kinds = federate.NewKinds(host, s.watched(), p.wake, p.fleet.Held)
+	p.debts = federate.NewDebts(core, s.namespace, p.wake, p.wakeAll)
+	p.conduct = federate.New(federate.Options{
+		Kinds: p.kinds, Members: p.fleet, Debts: p.debts,
+		Ledger: federate.NewLedger(f.budget, p.fleet.Count, p.approved),
+		Host:   host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
+		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa")), Log: log,
+	})
+	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addStart} {
+		if err := add(ctx, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plane) wake(k intent.Key) { p.objects.Add(k) }
+
+func (p *plane) wakeType(name string) {
+	p.kinds.WakeType(name)
+	if q := p.types.Load(); q != nil {
+		q.Add(reconcile.Request{NamespacedName: types.NamespacedName{Namespace: p.settings.namespace, Name: name}})
+	}
+}
+
+func (p *plane) wakeAll() { p.kinds.WakeAll() }
+
+func (p *plane) wakeNamespace(name string) { p.kinds.WakeNamespace(name) }
+
+func (p *plane) confirm(ctx context.Context, k intent.Key, s plan.Step) error {
+	return p.conduct.Confirm(ctx, k, s)
+}
+
+// approved says whether someone has approved of removals: the annotation on the KubeFedCluster lists types, or is "*".
+func (p *plane) approved(member, typeName string) bool {
+	var c fedv1.KubeFedCluster
+	if p.mgr.GetCache().Get(context.Background(), types.NamespacedName{Namespace: p.settings.namespace, Name: member}, &c) != nil {
+		return false
+	}
+	list := strings.Split(c.Annotations[fedv1.ApproveDeletionsAnnotation], ",")
+	return slices.Contains(list, typeName) || slices.Contains(list, "*")
+}
+
+// teller writes events about federated objects.
+func teller(to events.EventRecorder) func(intent.Type, *intent.Intent, []rollup.Event) {
+	return func(t intent.Type, i *intent.Intent, list []rollup.Event) {
+		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: i.Namespace, Name: i.Name, UID: i.UID, ResourceVersion: i.ResourceVersion}}
+		about.SetGroupVersionKind(t.Federated.GVK())
+		for _, e := range list {
+			kind := "Normal"
+			if e.Warning {
+				kind = "Warning"
+			}
+			to.Eventf(about, nil, kind, e.Reason, "Propagate", "%s", e.Message)
+		}
+	}
+}
+
+// addObjects adds the conductor: one queue for the federated objects of all types.
+func (p *plane) addObjects(context.Context, flags) error {
+	c, err := controller.NewTypedUnmanaged("objects", controller.TypedOptions[intent.Key]{
+		Reconciler:              p.conduct,
+		MaxConcurrentReconciles: p.settings.concurrency(),
+		NewQueue: func(string, workqueue.TypedRateLimiter[intent.Key]) workqueue.TypedRateLimitingInterface[intent.Key] {
+			return p.objects
+		},
+	})
+	if err != nil {
+		return fmt.Errorf("make the controller of objects: %w", err)
+	}
+	return p.mgr.Add(c)
+}
+
+// addTypes adds the controller of FederatedTypeConfigs. All namespaced types depend on the one of namespaces.
+func (p *plane) addTypes(ctx context.Context, _ flags) error {
+	t := federate.NewTypes(ctx, p.mgr.GetClient(), p.kinds, p.fleet, p.conduct, p.settings.namespaced())
+	return ctrl.NewControllerManagedBy(p.mgr).Named("federatedtypeconfig").
+		For(&fedv1.FederatedTypeConfig{}).
+		Watches(&fedv1.FederatedTypeConfig{}, handler.EnqueueRequestsFromMapFunc(p.dependents)).
+		WatchesRawSource(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			p.types.Store(&typeQueue{q})
+			return nil
+		})).
+		Complete(t)
+}
+
+func (p *plane) dependents(ctx context.Context, o client.Object) []reconcile.Request {
+	if o.GetName() != fedv1.NamespacesTypeName {
+		return nil
+	}
+	var list fedv1.FederatedTypeConfigList
+	if err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(p.settings.namespace)); err != nil {
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return out
+}
+
+// addConfig follows the KubeFedConfig at run time.
+func (p *plane) addConfig(context.Context, flags) error {
+	return ctrl.NewControllerManagedBy(p.mgr).Named("kubefedconfig").For(&fedv1.KubeFedConfig{}).
+		Complete(reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
+			var c fedv1.KubeFedConfig
+			if r.Name != fedv1.ConfigName {
+				return reconcile.Result{}, nil
+			}
+			if err := p.mgr.GetClient().Get(ctx, r.NamespacedName, &c); err != nil {
+				return reconcile.Result{}, client.IgnoreNotFound(err)
+			}
+			before := p.settings.plan()
+			scope := p.settings.scope()
+			c.Spec.Scope = scope // it cannot change while we run
+			p.settings.spec.Store(&c.Spec)
+			if p.settings.plan().Adopt != before.Adopt {
+				p.wakeAll()
+			}
+			return reconcile.Result{}, nil
+		}))
+}
+
+// addClusters adds the controller of KubeFedClusters.
+func (p *plane) addClusters(_ context.Context, f flags) error {
+	c, err := cluster.New(cluster.Options{
+		Host: p.mgr, Namespace: p.settings.namespace, HostIDs: p.settings.hostIDs,
+		Connect: cluster.ConnectOptions{Version: version.Current().Version, QPS: f.memberQPS, Burst: f.memberBurst},
+		Health:  p.settings.health, Watcher: p.fleet, Rotate: join.Rotator{Host: p.mgr.GetClient(), Clock: clock.RealClock{}}.Rotate, Log: p.mgr.GetLogger().WithName("cluster"),
+	})
+	if err != nil {
+		return fmt.Errorf("make the controller of clusters: %w", err)
+	}
+	return p.mgr.Add(c)
+}
+
+// addStart adds what happens once this process leads: the debts are read, and the fleet learns when it has met every member.
+func (p *plane) addStart(context.Context, flags) error {
+	return p.mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+		go p.debts.Run(ctx)
+		return p.meet(ctx)
+	}))
+}
+
+// meet waits until every KubeFedCluster has been told to the fleet.
+func (p *plane) meet(ctx context.Context) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var list fedv1.KubeFedClusterList
+		err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(p.settings.namespace))
+		if err == nil && p.fleet.Met(list.Items) {
+			p.fleet.Known()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}

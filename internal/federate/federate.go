@@ -1,0 +1,134 @@
+// Package federate answers: in which order does it all happen? It is the conductor: it gathers the world of one federated object,
+// has the pure packages decide, restrain and fold, has the fleet act and the host write, and knows nothing of what any of it means.
+package federate
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/hansa-io/hansa/internal/fleet"
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/plan"
+	"github.com/hansa-io/hansa/internal/rollup"
+)
+
+// patience is how long something may be under way before the user is told about it.
+const patience = 5 * time.Second
+
+// Queue holds the keys of the objects whose world may have changed.
+type Queue = workqueue.TypedRateLimitingInterface[intent.Key]
+
+// Members is what the conductor may ask of the fleet.
+type Members interface {
+	Look(intent.Type, intent.Key) (members []plan.Member, known bool)
+	Submit(plan.Plan) []plan.Outcome
+	Published(plan.Plan)
+}
+
+// Reconciler conducts.
+type Reconciler struct {
+	kinds    *Kinds
+	members  Members
+	debts    *Debts
+	ledger   *Ledger
+	host     host
+	settings func() plan.Settings
+	tell     func(intent.Type, *intent.Intent, []rollup.Event)
+	log      logr.Logger
+	waiting  waiting
+}
+
+// Options of a Reconciler.
+type Options struct {
+	Kinds   *Kinds
+	Members Members
+	Debts   *Debts
+	Ledger  *Ledger
+	// Host's API; Namespace is the KubeFed namespace in it.
+	Host      dynamic.Interface
+	Namespace string
+	// NamespacedScope says that this control plane propagates within its own namespace only.
+	NamespacedScope bool
+	Settings        func() plan.Settings
+	// Tell publishes events about a federated object.
+	Tell func(intent.Type, *intent.Intent, []rollup.Event)
+	Log  logr.Logger
+}
+
+// New returns a conductor.
+func New(o Options) *Reconciler {
+	return &Reconciler{
+		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger,
+		host:     host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
+		settings: o.Settings, tell: o.Tell, log: o.Log,
+		waiting: waiting{since: map[intent.Key]time.Time{}},
+	}
+}
+
+// Reconcile takes one federated object from what is known to what is told.
+func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reconcile.Result, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("reconcile %v: panic: %v\n%s", key, p, debug.Stack()) // delays this object only
+		}
+	}()
+	world, ok := r.gather(key)
+	if !ok {
+		return reconcile.Result{}, nil // its inputs are being read; it is woken when they have been
+	}
+	p := r.ledger.Guard(plan.Make(world))
+	if world, err = r.hold(ctx, p, world); err != nil {
+		return reconcile.Result{}, fmt.Errorf("hold %v: %w", key, err)
+	}
+	got := r.members.Submit(p)
+	told := rollup.Of(p, got, world.Intent, r.waiting.late(key), world.Now)
+	if err := r.publish(ctx, p, world, told); err != nil {
+		return reconcile.Result{}, fmt.Errorf("publish %v: %w", key, err)
+	}
+	return reconcile.Result{RequeueAfter: r.waiting.next(key, p, told, world.Now)}, nil
+}
+
+// fleet implements Members.
+var _ Members = (*fleet.Fleet)(nil)
+
+// waiting remembers since when objects have been under way.
+type waiting struct {
+	mu    sync.Mutex
+	since map[intent.Key]time.Time
+}
+
+func (w *waiting) late(key intent.Key) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	since, ok := w.since[key]
+	return ok && time.Since(since) >= patience
+}
+
+// next says when to look at an object again although nothing has happened; zero means never.
+func (w *waiting) next(key intent.Key, p plan.Plan, told rollup.Told, now time.Time) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var wait time.Duration
+	if told.Settled {
+		delete(w.since, key)
+	} else if since, ok := w.since[key]; !ok {
+		w.since[key] = time.Now()
+		wait = patience
+	} else {
+		wait = max(patience-time.Since(since), 0)
+	}
+	if !p.Recheck.IsZero() {
+		if recheck := max(p.Recheck.Sub(now), time.Second); wait == 0 || recheck < wait {
+			wait = recheck
+		}
+	}
+	return wait
+}

@@ -1,0 +1,163 @@
+package federate
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/plan"
+	"github.com/hansa-io/hansa/internal/rollup"
+)
+
+// host reads and writes federated objects in the host's API.
+type host struct {
+	client          dynamic.Interface
+	namespace       string
+	namespacedScope bool
+}
+
+var clusters = fedv1.GroupVersion.WithResource("kubefedclusters")
+
+func (h host) objects(t intent.Type, key intent.Key) dynamic.ResourceInterface {
+	return h.client.Resource(t.Federated.GroupVersionResource).Namespace(key.Namespace)
+}
+
+// intent reads a federated object; nil if there is none.
+func (h host) intent(ctx context.Context, t intent.Type, key intent.Key) (*intent.Intent, error) {
+	obj, err := h.objects(t, key).Get(ctx, key.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		return nil, nil //nolint:nilnil // there is none, which is what was asked
+	}
+	if err != nil {
+		return nil, err
+	}
+	return intent.Parse(obj), nil
+}
+
+func (h host) clusterLabels(ctx context.Context, name string) (map[string]string, error) {
+	c, err := h.client.Resource(clusters).Namespace(h.namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, err
+	}
+	return c.GetLabels(), nil
+}
+
+// finalizers replaces the finalizers of an object that is still as it was seen: the resource version is a precondition.
+func (h host) finalizers(ctx context.Context, t intent.Type, i *intent.Intent, finalizers []string) (*unstructured.Unstructured, error) {
+	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
+		"uid": i.UID, "resourceVersion": i.ResourceVersion, "finalizers": finalizers,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return h.objects(t, intent.Key{Namespace: i.Namespace}).Patch(ctx, i.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: fedv1.FieldManager})
+}
+
+// status replaces the status of the object that it is about, whatever else has changed in it.
+func (h host) status(ctx context.Context, t intent.Type, i *intent.Intent, s intent.Status) (*unstructured.Unstructured, error) {
+	body, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": i.UID},
+		{"op": "add", "path": "/status", "value": s},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return h.objects(t, intent.Key{Namespace: i.Namespace}).Patch(ctx, i.Name, types.JSONPatchType, body, metav1.PatchOptions{FieldManager: fedv1.FieldManager}, "status")
+}
+
+// hold puts our finalizer on the object before anything is written to a member.
+func (r *Reconciler) hold(ctx context.Context, p plan.Plan, w plan.World) (plan.World, error) {
+	if p.Finalizer != plan.AddFinalizer {
+		return w, nil
+	}
+	k, _ := r.kinds.kind(p.Key.Type)
+	obj, err := r.host.finalizers(ctx, k.Type, w.Intent, append(slices.Clone(w.Intent.Finalizers), fedv1.SyncFinalizer))
+	if err != nil {
+		return w, err
+	}
+	k.store.Merge(obj)
+	w.Intent = intent.Parse(obj)
+	return w, nil
+}
+
+// publish writes what the host should know: debts before the finalizer goes, the status if it means something new.
+func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, told rollup.Told) error {
+	if err := r.debts.settle(ctx, p.Key, p.Settled); err != nil {
+		return err
+	}
+	switch {
+	case p.Finalizer == plan.RemoveFinalizer:
+		return r.release(ctx, p, w)
+	case p.Silent:
+		if len(told.Events) > 0 {
+			r.tell(w.Type, w.Intent, told.Events)
+		}
+		return nil
+	case p.Pending:
+		return nil
+	case !told.Settled && !r.waiting.late(p.Key):
+		return nil
+	case rollup.Same(w.Intent.Status, told.Status):
+		r.members.Published(p)
+		return nil
+	}
+	k, _ := r.kinds.kind(p.Key.Type)
+	obj, err := r.host.status(ctx, k.Type, w.Intent, told.Status)
+	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) && r.replaced(ctx, k.Type, w.Intent) {
+		return nil // it is gone, or another object now has its name: the watch will tell
+	}
+	if err != nil {
+		return err
+	}
+	k.store.Merge(obj)
+	r.tell(k.Type, w.Intent, told.Events)
+	return nil
+}
+
+func (r *Reconciler) replaced(ctx context.Context, t intent.Type, old *intent.Intent) bool {
+	now, err := r.host.intent(ctx, t, intent.Key{Namespace: old.Namespace, Name: old.Name})
+	return err == nil && (now == nil || now.UID != old.UID)
+}
+
+// release lets the object go: what is still owed is on record first, and the list of clusters is read once more if it lacks one that
+// holds a copy, for a list that was read wrong must not make a copy forgotten.
+func (r *Reconciler) release(ctx context.Context, p plan.Plan, w plan.World) error {
+	if err := r.confirmLeft(ctx, w); err != nil {
+		return err
+	}
+	if err := r.debts.record(ctx, p.Key, p.Debts); err != nil {
+		return err
+	}
+	k, _ := r.kinds.kind(p.Key.Type)
+	rest := slices.DeleteFunc(slices.Clone(w.Intent.Finalizers), func(f string) bool { return f == fedv1.SyncFinalizer })
+	_, err := r.host.finalizers(ctx, k.Type, w.Intent, rest)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return err
+}
+
+var errClusterKnown = errors.New("a cluster that holds a copy has not been seen yet")
+
+func (r *Reconciler) confirmLeft(ctx context.Context, w plan.World) error {
+	for _, c := range w.Intent.Status.Clusters {
+		known := slices.ContainsFunc(w.Members, func(m plan.Member) bool { return m.Name == c.Name })
+		if known || c.UID == "" {
+			continue
+		}
+		if _, err := r.host.clusterLabels(ctx, c.Name); !apierrors.IsNotFound(err) {
+			return fmt.Errorf("cluster %s: %w", c.Name, errors.Join(errClusterKnown, err))
+		}
+	}
+	return nil
+}

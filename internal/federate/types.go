@@ -1,0 +1,171 @@
+package federate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/intent"
+)
+
+// TypeWatcher begins and ends the watches of a type in the members.
+type TypeWatcher interface {
+	Enable(intent.Type)
+	Disable(name string)
+	Unavailable(typeName string) []fedv1.MemberAPI
+}
+
+// Types keeps the watches in step with the FederatedTypeConfigs.
+type Types struct {
+	client          client.Client
+	kinds           *Kinds
+	members         TypeWatcher
+	reconciler      *Reconciler
+	namespacedScope bool
+	// run is the context that watches live in; it ends with this process' leadership.
+	run context.Context
+}
+
+// NewTypes returns a reconciler of FederatedTypeConfigs. What it starts ends with the context.
+func NewTypes(run context.Context, c client.Client, kinds *Kinds, members TypeWatcher, r *Reconciler, namespacedScope bool) *Types {
+	return &Types{run: run, client: c, kinds: kinds, members: members, reconciler: r, namespacedScope: namespacedScope}
+}
+
+// Reconcile starts or stops one type and tells so in its status.
+func (t *Types) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
+	var c fedv1.FederatedTypeConfig
+	err := t.client.Get(ctx, req.NamespacedName, &c)
+	switch {
+	case apierrors.IsNotFound(err):
+		t.stop(req.Name)
+		return reconcile.Result{}, nil
+	case err != nil:
+		return reconcile.Result{}, fmt.Errorf("read FederatedTypeConfig %s: %w", req.Name, err)
+	case c.DeletionTimestamp != nil:
+		return reconcile.Result{}, t.remove(ctx, &c)
+	}
+	if err := t.hold(ctx, &c); err != nil {
+		return reconcile.Result{}, err
+	}
+	running, err := t.wanted(ctx, &c)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if running {
+		it := intent.TypeOf(&c)
+		t.members.Enable(it)
+		t.kinds.Start(t.run, it)
+	} else {
+		t.stop(c.Name)
+	}
+	return reconcile.Result{}, t.tell(ctx, &c, running && c.Spec.Propagation == fedv1.Enabled)
+}
+
+func (t *Types) stop(name string) {
+	t.kinds.Stop(name)
+	t.members.Disable(name)
+}
+
+// hold puts our finalizer on the type, so that its objects can be let go before it is forgotten.
+func (t *Types) hold(ctx context.Context, c *fedv1.FederatedTypeConfig) error {
+	if slices.Contains(c.Finalizers, fedv1.TypeFinalizer) {
+		return nil
+	}
+	return t.finalizers(ctx, c, append(slices.Clone(c.Finalizers), fedv1.TypeFinalizer))
+}
+
+func (t *Types) finalizers(ctx context.Context, c *fedv1.FederatedTypeConfig, finalizers []string) error {
+	before := c.DeepCopy()
+	c.Finalizers = finalizers
+	if err := t.client.Patch(ctx, c, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("set the finalizers of FederatedTypeConfig %s: %w", c.Name, err)
+	}
+	return nil
+}
+
+// wanted says whether a type's watches should run. A type whose propagation is disabled is watched all the same: its objects must be
+// deletable.
+func (t *Types) wanted(ctx context.Context, c *fedv1.FederatedTypeConfig) (bool, error) {
+	namespaced := c.Spec.TargetType.Scope == fedv1.ScopeNamespaced
+	if t.namespacedScope {
+		return namespaced, nil
+	}
+	if !namespaced {
+		return true, nil
+	}
+	var namespaces fedv1.FederatedTypeConfig
+	err := t.client.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: fedv1.NamespacesTypeName}, &namespaces)
+	if apierrors.IsNotFound(err) {
+		return false, nil
+	}
+	return err == nil && namespaces.DeletionTimestamp == nil, err
+}
+
+// remove lets a type go. Its federated objects lose our finalizer, for nobody is left to act on it; what is in the members stays.
+func (t *Types) remove(ctx context.Context, c *fedv1.FederatedTypeConfig) error {
+	if !slices.Contains(c.Finalizers, fedv1.TypeFinalizer) {
+		t.stop(c.Name)
+		return nil
+	}
+	if err := t.reconciler.letGo(ctx, c.Name); err != nil {
+		return fmt.Errorf("let the objects of FederatedTypeConfig %s go: %w", c.Name, err)
+	}
+	t.stop(c.Name)
+	if err := t.tell(ctx, c, false); err != nil {
+		return err
+	}
+	rest := slices.DeleteFunc(slices.Clone(c.Finalizers), func(f string) bool { return f == fedv1.TypeFinalizer })
+	return client.IgnoreNotFound(t.finalizers(ctx, c, rest))
+}
+
+// letGo takes our finalizer off every object of a type.
+func (r *Reconciler) letGo(ctx context.Context, typeName string) error {
+	k, ok := r.kinds.kind(typeName)
+	if !ok || !k.store.State().Synced {
+		return nil
+	}
+	t := k.Type
+	t.Paused = true
+	r.kinds.Start(ctx, t) // from here on nobody puts it back
+	var failed error
+	k.store.Names("", func(namespace, name string) {
+		i, ok := k.store.Value(namespace, name)
+		if !ok || !i.Held || failed != nil {
+			return
+		}
+		rest := slices.DeleteFunc(slices.Clone(i.Finalizers), func(f string) bool { return f == fedv1.SyncFinalizer })
+		if _, err := r.host.finalizers(ctx, t, i, rest); err != nil && !apierrors.IsNotFound(err) {
+			failed = err
+		}
+	})
+	return failed
+}
+
+// tell writes the status if it means something new.
+func (t *Types) tell(ctx context.Context, c *fedv1.FederatedTypeConfig, running bool) error {
+	before := c.DeepCopy()
+	idle := fedv1.NotRunning
+	c.Status = fedv1.FederatedTypeConfigStatus{
+		ObservedGeneration:    c.Generation,
+		PropagationController: fedv1.NotRunning,
+		StatusController:      &idle,
+	}
+	if running {
+		c.Status.PropagationController = fedv1.Running
+		c.Status.UnavailableIn = t.members.Unavailable(c.Name)
+	}
+	if equality.Semantic.DeepEqual(before.Status, c.Status) {
+		return nil
+	}
+	if err := t.client.Status().Patch(ctx, c, client.MergeFrom(before)); err != nil {
+		return fmt.Errorf("write the status of FederatedTypeConfig %s: %w", c.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,251 @@
+// Package fleet answers: what do the members hold, and how does a plan reach them? It watches the copies of every enabled type in
+// every member that is ready, and gives each member one lane, the only writer there. A member that is slow, hung or dead delays
+// nobody else: it has its own clients, its own lane and its own context, which ends when the member leaves.
+package fleet
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/cluster"
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/plan"
+)
+
+// Options of a fleet. The functions are called from many goroutines and must not block, Confirm aside.
+type Options struct {
+	// Wake is called when the world of a federated object may have changed.
+	Wake func(intent.Key)
+	// WakeType is called when the world of all objects of a type may have changed, WakeAll for all types.
+	WakeType func(name string)
+	WakeAll  func()
+	// WakeNamespace is called when a federated namespace has come or gone in a member.
+	WakeNamespace func(namespace string)
+	// Confirm asks the host, right before a removal, whether it is still wanted.
+	Confirm func(context.Context, intent.Key, plan.Step) error
+	// Workers is how many steps a lane takes at the same time.
+	Workers int
+	// Namespace restricts the watches to one namespace; empty means all.
+	Namespace string
+	Log       logr.Logger
+}
+
+// Fleet is all members.
+type Fleet struct {
+	opts Options
+	ctx  context.Context
+
+	mu      sync.RWMutex
+	known   bool
+	members map[string]*member
+	sorted  []*member
+	types   map[string]intent.Type
+}
+
+// New returns a fleet without members or types. Everything it starts ends with the context.
+func New(ctx context.Context, opts Options) *Fleet {
+	return &Fleet{opts: opts, ctx: ctx, members: map[string]*member{}, types: map[string]intent.Type{}}
+}
+
+// Known tells the fleet that the list of clusters has been read in full.
+func (f *Fleet) Known() {
+	f.mu.Lock()
+	f.known = true
+	f.mu.Unlock()
+	f.opts.WakeAll()
+}
+
+// ClusterChanged implements cluster.Watcher.
+func (f *Fleet) ClusterChanged(info cluster.Member) {
+	f.mu.Lock()
+	m := f.members[info.Name]
+	if m == nil {
+		m = newMember(f, info.Name)
+		f.members[info.Name] = m
+		f.sort()
+	}
+	changed := m.update(f.ctx, info, f.types)
+	f.mu.Unlock()
+	if changed {
+		f.opts.WakeAll()
+	}
+}
+
+// ClusterGone implements cluster.Watcher.
+func (f *Fleet) ClusterGone(name string) {
+	f.mu.Lock()
+	if m := f.members[name]; m != nil {
+		m.mu.Lock()
+		m.stop()
+		m.mu.Unlock()
+		delete(f.members, name)
+		f.sort()
+	}
+	f.mu.Unlock()
+	f.opts.WakeAll()
+}
+
+// sort rebuilds the list of members by name. It makes a new one: readers hold the old one without a lock.
+func (f *Fleet) sort() {
+	sorted := make([]*member, 0, len(f.members))
+	for _, name := range slices.Sorted(maps.Keys(f.members)) {
+		sorted = append(sorted, f.members[name])
+	}
+	f.sorted = sorted
+}
+
+// Enable begins to watch a type in every member.
+func (f *Fleet) Enable(t intent.Type) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.types[t.Name] = t
+	for _, m := range f.sorted {
+		m.mu.Lock()
+		m.watch(t)
+		m.mu.Unlock()
+	}
+}
+
+// Disable ends the watches of a type.
+func (f *Fleet) Disable(name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.types, name)
+	for _, m := range f.sorted {
+		m.unwatch(name)
+	}
+}
+
+func (f *Fleet) typeOf(name string) (intent.Type, bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	t, ok := f.types[name]
+	return t, ok
+}
+
+// Look returns all members as last seen, for one object, sorted by name; known says that these are all.
+func (f *Fleet) Look(t intent.Type, key intent.Key) (members []plan.Member, known bool) {
+	sorted, known := f.list()
+	members = make([]plan.Member, len(sorted))
+	for i, m := range sorted {
+		members[i] = m.look(t, key)
+	}
+	return members, known
+}
+
+func (f *Fleet) list() ([]*member, bool) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.sorted, f.known
+}
+
+// Submit hands every step to the lane of its member and returns what is known of each. It never waits for a member.
+func (f *Fleet) Submit(p plan.Plan) []plan.Outcome {
+	sorted, _ := f.list()
+	outcomes := make([]plan.Outcome, 0, len(p.Steps))
+	for _, m := range sorted {
+		s, ok := p.Step(m.name)
+		switch {
+		case !ok:
+			m.lane.settle(p.Key, true)
+		case !s.Needed:
+			m.lane.settle(p.Key, false)
+			outcomes = append(outcomes, plan.Outcome{Member: s.Member, State: plan.Unchanged, Record: s.Record})
+		default:
+			outcomes = append(outcomes, m.lane.submit(p.Key, s))
+		}
+	}
+	return outcomes
+}
+
+// Published tells the lanes that the host's record of an object is up to date: they need not remember it.
+func (f *Fleet) Published(p plan.Plan) {
+	sorted, _ := f.list()
+	for _, m := range sorted {
+		if s, ok := p.Step(m.name); ok && !s.Needed {
+			m.lane.settle(p.Key, true)
+		}
+	}
+}
+
+// Unavailable lists, sorted, the members in which a type cannot be propagated, and why.
+func (f *Fleet) Unavailable(typeName string) []fedv1.MemberAPI {
+	var out []fedv1.MemberAPI
+	sorted, _ := f.list()
+	for _, m := range sorted {
+		m.mu.RLock()
+		if c := m.copies[typeName]; c != nil {
+			if v, message := view(c.store.State()); v != plan.ViewSynced && v != plan.ViewWaiting {
+				out = append(out, fedv1.MemberAPI{Name: m.name, Reason: string(v), Message: message})
+			}
+		}
+		m.mu.RUnlock()
+	}
+	return out
+}
+
+// Held calls f with every object of a type that some member holds.
+func (f *Fleet) Held(typeName string, visit func(intent.Key)) {
+	t, ok := f.typeOf(typeName)
+	if !ok {
+		return
+	}
+	sorted, _ := f.list()
+	for _, m := range sorted {
+		m.mu.RLock()
+		c := m.copies[typeName]
+		m.mu.RUnlock()
+		if c != nil {
+			c.store.Names("", func(namespace, name string) { visit(t.KeyOf(namespace, name)) })
+		}
+	}
+}
+
+// Count is the number of copies of a type in a member.
+func (f *Fleet) Count(memberName, typeName string) int {
+	f.mu.RLock()
+	m := f.members[memberName]
+	f.mu.RUnlock()
+	if m == nil {
+		return 0
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if c := m.copies[typeName]; c != nil {
+		return c.store.Len()
+	}
+	return 0
+}
+
+func (f *Fleet) copyChanged(t intent.Type, namespace, name string, existence bool) {
+	f.opts.Wake(t.KeyOf(namespace, name))
+	if t.IsNamespace() && existence {
+		f.opts.WakeNamespace(name)
+	}
+}
+
+func (f *Fleet) viewMoved(t intent.Type) {
+	f.opts.WakeType(t.Name)
+	if t.IsNamespace() {
+		f.opts.WakeAll()
+	}
+}
+
+var _ cluster.Watcher = (*Fleet)(nil)
+
+// Met says whether every one of these clusters has been told to the fleet.
+func (f *Fleet) Met(list []fedv1.KubeFedCluster) bool {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	for i := range list {
+		if f.members[list[i].Name] == nil && list[i].DeletionTimestamp == nil {
+			return false
+		}
+	}
+	return true
+}

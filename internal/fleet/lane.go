@@ -1,0 +1,273 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/hansa-io/hansa/internal/apply"
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/plan"
+)
+
+// The pace of a lane.
+const (
+	// laneDeadline bounds one step: a member that hangs gives its place in the lane back.
+	laneDeadline = 20 * time.Second
+	// firstRetry and lastRetry bound the wait after a step that failed; it doubles from one to the other.
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+	// fightWindow and fightLimit: an object that had to be put back more often than this in this time is being fought over.
+	fightWindow = time.Minute
+	fightLimit  = 6
+)
+
+// lane is the only writer to one member. It holds at most one step for each object, the newest, and takes them in the order in which
+// they came, some at a time. Workers exist only while there is work.
+type lane struct {
+	do      func(context.Context, intent.Key, plan.Step) apply.Result
+	wake    func(intent.Key)
+	workers int
+
+	mu      sync.Mutex
+	tasks   map[intent.Key]*task
+	queue   []intent.Key
+	running int
+	ctx     context.Context // of the member, while it is ready; nil if it is not
+}
+
+// task is what a lane knows of one object.
+type task struct {
+	step            plan.Step
+	queued, running bool
+	// again says that another step came while one was running.
+	again   bool
+	outcome plan.Outcome
+	// due says that a failed step may be tried again.
+	due      bool
+	attempts int
+	retry    *time.Timer
+	// record of the last apply; absent after a step that found nothing of ours.
+	record *plan.Record
+	absent bool
+	// repairs are the times at which the same version was applied again.
+	repairs []time.Time
+}
+
+func newLane(workers int, do func(context.Context, intent.Key, plan.Step) apply.Result, wake func(intent.Key)) *lane {
+	return &lane{do: do, wake: wake, workers: workers, tasks: map[intent.Key]*task{}}
+}
+
+// open lets the lane work until the context ends.
+func (l *lane) open(ctx context.Context) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ctx = ctx
+}
+
+// close forgets all steps. What is running ends with the context that open was given. What was learnt is kept.
+func (l *lane) close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ctx, l.queue = nil, nil
+	for key, t := range l.tasks {
+		t.stop()
+		if t.record == nil && !t.running {
+			delete(l.tasks, key)
+			continue
+		}
+		t.queued, t.again, t.outcome, t.step = false, false, plan.Outcome{}, plan.Step{}
+	}
+}
+
+func (t *task) stop() {
+	if t.retry != nil {
+		t.retry.Stop()
+		t.retry = nil
+	}
+}
+
+// learnt returns what the lane knows of an object beyond what the watch has told.
+func (l *lane) learnt(key intent.Key) (record *plan.Record, absent, tried bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tasks[key]
+	if t == nil {
+		return nil, false, false
+	}
+	return t.record, t.absent, t.outcome.State == plan.Failed || t.outcome.State == plan.Refused
+}
+
+// settle forgets an object that needs nothing more; published says that the host's record is the lane's.
+func (l *lane) settle(key intent.Key, published bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tasks[key]
+	if t == nil || t.running {
+		return
+	}
+	t.stop()
+	t.queued, t.outcome, t.step, t.attempts = false, plan.Outcome{}, plan.Step{}, 0
+	t.repairs = recent(t.repairs)
+	if published && len(t.repairs) == 0 {
+		delete(l.tasks, key)
+	}
+}
+
+// submit takes the newest step for an object and says what is known of it.
+func (l *lane) submit(key intent.Key, s plan.Step) plan.Outcome {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ctx == nil {
+		return plan.Outcome{Member: s.Member, State: plan.Pending}
+	}
+	t := l.tasks[key]
+	if t == nil {
+		t = &task{}
+		l.tasks[key] = t
+	}
+	switch {
+	case !same(t.step, s):
+		t.stop()
+		t.step, t.outcome, t.attempts, t.absent = s, plan.Outcome{}, 0, false
+		return l.push(key, t)
+	case t.queued || t.running:
+		t.step = s
+		return plan.Outcome{Member: s.Member, State: plan.Pending}
+	case t.outcome.State == plan.Done && t.step.Seen == s.Seen:
+		return t.outcome // the watch has not told yet
+	case t.outcome.State == plan.Done || t.due || t.outcome.State == "":
+		t.step = s
+		return l.push(key, t)
+	default:
+		return t.outcome
+	}
+}
+
+// same says whether two steps ask for the same.
+func same(a, b plan.Step) bool {
+	return a.Verdict == b.Verdict && a.Version == b.Version && a.UID == b.UID && a.Confirm == b.Confirm && a.Reason == b.Reason && a.Owner == b.Owner
+}
+
+// push queues a task, unless it is being fought over.
+func (l *lane) push(key intent.Key, t *task) plan.Outcome {
+	t.due = false
+	if wait := t.fighting(); wait > 0 {
+		t.outcome = plan.Outcome{
+			Member: t.step.Member, State: plan.Failed, Reason: "Fighting",
+			Message: "another manager keeps changing fields that the federated object sets: see metadata.managedFields in the cluster",
+		}
+		l.retryIn(key, t, wait)
+		return t.outcome
+	}
+	if t.running {
+		t.again = true
+	} else if !t.queued {
+		t.queued = true
+		l.queue = append(l.queue, key)
+		if l.running < l.workers {
+			l.running++
+			go l.work(l.ctx)
+		}
+	}
+	return plan.Outcome{Member: t.step.Member, State: plan.Pending}
+}
+
+// fighting says how long to wait before the same version is put back once more.
+func (t *task) fighting() time.Duration {
+	if t.repairs = recent(t.repairs); t.step.Verdict != plan.Place || len(t.repairs) < fightLimit {
+		return 0
+	}
+	return time.Until(t.repairs[0].Add(fightWindow))
+}
+
+func recent(times []time.Time) []time.Time {
+	for len(times) > 0 && time.Since(times[0]) > fightWindow {
+		times = times[1:]
+	}
+	return times
+}
+
+// work takes steps until there are none.
+func (l *lane) work(ctx context.Context) {
+	for {
+		key, step, ok := l.take(ctx)
+		if !ok {
+			return
+		}
+		stepCtx, cancel := context.WithTimeout(ctx, laneDeadline)
+		result := l.do(stepCtx, key, step)
+		cancel()
+		l.done(ctx, key, step, result)
+		l.wake(key)
+	}
+}
+
+func (l *lane) take(ctx context.Context) (intent.Key, plan.Step, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for ctx.Err() == nil && len(l.queue) > 0 {
+		key := l.queue[0]
+		l.queue = l.queue[1:]
+		if t := l.tasks[key]; t != nil && t.queued && !t.running {
+			t.queued, t.running = false, true
+			return key, t.step, true
+		}
+	}
+	l.running--
+	return intent.Key{}, plan.Step{}, false
+}
+
+// done records what came of a step.
+func (l *lane) done(ctx context.Context, key intent.Key, s plan.Step, r apply.Result) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	t := l.tasks[key]
+	if t == nil {
+		return
+	}
+	t.running = false
+	if r.State == plan.Done {
+		if r.Record != nil && t.record != nil && *r.Record == *t.record {
+			t.repairs = append(t.repairs, time.Now())
+		}
+		t.record, t.absent = r.Record, r.Gone
+	}
+	if l.ctx != ctx || ctx.Err() != nil {
+		t.outcome = plan.Outcome{}
+		return // the member has left or is away: its plan will be another
+	}
+	if t.again || !same(t.step, s) {
+		t.again = false
+		l.push(key, t)
+		return
+	}
+	t.outcome = r.Outcome
+	switch r.State {
+	case plan.Failed:
+		l.retryIn(key, t, backoff(t.attempts))
+		t.attempts++
+	case plan.Refused:
+		l.retryIn(key, t, lastRetry)
+	default:
+		t.attempts = 0
+	}
+}
+
+func backoff(attempts int) time.Duration {
+	if attempts > 8 {
+		return lastRetry
+	}
+	return min(firstRetry<<attempts, lastRetry)
+}
+
+// retryIn wakes the object's key later: a retry is decided anew, it does not repeat an old decision.
+func (l *lane) retryIn(key intent.Key, t *task, wait time.Duration) {
+	t.stop()
+	t.retry = time.AfterFunc(wait, func() {
+		l.mu.Lock()
+		t.due = true
+		l.mu.Unlock()
+		l.wake(key)
+	})
+}

@@ -1,0 +1,218 @@
+package fleet
+
+import (
+	"context"
+	"maps"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/metadata"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/apply"
+	"github.com/hansa-io/hansa/internal/cluster"
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/observe"
+	"github.com/hansa-io/hansa/internal/plan"
+)
+
+// member is one cluster with what it holds of every type, and its lane.
+type member struct {
+	name  string
+	fleet *Fleet
+	lane  *lane
+
+	mu      sync.RWMutex
+	info    cluster.Member
+	clients *apply.Clients
+	// ctx lives while the member is ready and reached by the same configuration; nil else.
+	ctx    context.Context
+	cancel context.CancelFunc
+	copies map[string]*copies
+	broken error // why there are no clients
+}
+
+// copies is what a member holds of one type.
+type copies struct {
+	store *observe.Store[*plan.Copy]
+	stop  context.CancelFunc
+}
+
+func newMember(f *Fleet, name string) *member {
+	m := &member{name: name, fleet: f, copies: map[string]*copies{}}
+	m.lane = newLane(f.opts.Workers, m.do, f.opts.Wake)
+	return m
+}
+
+// update takes what is now known of the cluster and says whether that may change any decision.
+func (m *member) update(ctx context.Context, info cluster.Member, types map[string]intent.Type) (changed bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	old := m.info
+	m.info = info
+	switch {
+	case !info.Ready:
+		m.stop()
+	case m.ctx == nil || old.Config != info.Config || old.ID != info.ID:
+		m.stop()
+		m.start(ctx, types)
+	}
+	return old.Ready != info.Ready || old.Reason != info.Reason || old.Message != info.Message || !maps.Equal(old.Labels, info.Labels)
+}
+
+// start connects and begins to watch. The caller holds the lock.
+func (m *member) start(ctx context.Context, types map[string]intent.Type) {
+	m.clients, m.broken = apply.NewClients(m.info.Config)
+	if m.broken != nil {
+		return
+	}
+	m.ctx, m.cancel = context.WithCancel(ctx)
+	m.lane.open(m.ctx)
+	for _, t := range types {
+		m.watch(t)
+	}
+}
+
+// stop ends what start began. What was seen is forgotten: it is not known to be so any more.
+func (m *member) stop() {
+	if m.ctx == nil {
+		return
+	}
+	m.cancel()
+	m.lane.close()
+	m.ctx, m.cancel, m.clients = nil, nil, nil
+	clear(m.copies)
+}
+
+// watch begins to watch the copies of a type. The caller holds the lock.
+func (m *member) watch(t intent.Type) {
+	if m.ctx == nil || m.copies[t.Name] != nil {
+		return
+	}
+	ctx, stop := context.WithCancel(m.ctx)
+	c := &copies{stop: stop}
+	c.store = observe.New(plan.CopyOf,
+		func(namespace, name string, existence bool) { m.fleet.copyChanged(t, namespace, name, existence) },
+		func() { m.fleet.viewMoved(t) })
+	m.copies[t.Name] = c
+	namespace := ""
+	if t.Target.Namespaced {
+		namespace = m.fleet.opts.Namespace
+	}
+	from := m.clients.Metadata.Resource(t.Target.GroupVersionResource).Namespace(namespace)
+	go c.store.Run(ctx, t.Name+" in "+m.name, &metav1.PartialObjectMetadata{}, managed(from))
+}
+
+// managed lists and watches what carries our label, by metadata only.
+func managed(from metadata.ResourceInterface) observe.Lister {
+	only := func(o metav1.ListOptions) metav1.ListOptions {
+		o.LabelSelector = fedv1.ManagedLabel + "=true"
+		return o
+	}
+	return observe.Lister{
+		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return from.List(ctx, only(o))
+		},
+		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return from.Watch(ctx, only(o))
+		},
+	}
+}
+
+// unwatch ends the watch of a type.
+func (m *member) unwatch(name string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c := m.copies[name]; c != nil {
+		c.stop()
+		delete(m.copies, name)
+	}
+}
+
+// look returns the member as last seen, for one object.
+func (m *member) look(t intent.Type, key intent.Key) plan.Member {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	out := plan.Member{
+		Name: m.name, Labels: m.info.Labels, Host: m.info.Host,
+		Ready: m.info.Ready && m.ctx != nil, Reason: m.info.Reason, Message: m.info.Message,
+		View: plan.ViewWaiting,
+	}
+	if m.info.Reason == cluster.ReasonProbing {
+		out.Ready = true // nobody has asked it yet: that is not knowing, as with a view that is still being listed
+	}
+	if m.broken != nil && m.info.Ready {
+		out.Reason, out.Message = "ClientRetrievalFailed", m.broken.Error()
+	}
+	out.Record, out.Absent, _ = m.lane.learnt(key)
+	c := m.copies[t.Name]
+	if c == nil {
+		return out
+	}
+	out.View, out.ViewMessage = view(c.store.State())
+	namespace, name := t.TargetName(key)
+	if copied, ok := c.store.Value(namespace, name); ok {
+		out.Copy, out.Absent = copied, false
+	}
+	if t.Target.Namespaced {
+		out.NamespaceHere = m.namespaceHere(namespace)
+	}
+	return out
+}
+
+// namespaceHere says whether a federated namespace has arrived. One that was tried and refused is not waited for: it may be there
+// all the same.
+func (m *member) namespaceHere(namespace string) plan.Tri {
+	c := m.copies[fedv1.NamespacesTypeName]
+	if c == nil || !c.store.State().Synced {
+		return plan.Unknown
+	}
+	if ns, ok := c.store.Value("", namespace); ok {
+		return plan.TriOf(!ns.Deleting)
+	}
+	if _, _, tried := m.lane.learnt(intent.Key{Type: fedv1.NamespacesTypeName, Namespace: namespace, Name: namespace}); tried {
+		return plan.Unknown
+	}
+	return plan.No
+}
+
+func view(s observe.State) (plan.View, string) {
+	switch {
+	case s.Synced:
+		return plan.ViewSynced, ""
+	case s.Err == nil:
+		return plan.ViewWaiting, ""
+	case apierrors.IsNotFound(s.Err):
+		return plan.ViewMissing, "the cluster does not serve this type"
+	case apierrors.IsForbidden(s.Err):
+		return plan.ViewForbidden, s.Err.Error()
+	default:
+		return plan.ViewFailed, s.Err.Error()
+	}
+}
+
+// do is the work of the lane.
+func (m *member) do(ctx context.Context, key intent.Key, s plan.Step) apply.Result {
+	m.mu.RLock()
+	clients, c := m.clients, m.copies[key.Type]
+	m.mu.RUnlock()
+	t, ok := m.fleet.typeOf(key.Type)
+	if clients == nil || c == nil || !ok {
+		return apply.Result{Outcome: plan.Outcome{Member: s.Member, State: plan.Failed, Reason: "ClientRetrievalFailed", Message: "the cluster or the type has left"}}
+	}
+	r := apply.Do(ctx, clients.For(s.Member, t.Target.GroupVersionResource, t.Target.Kind), s,
+		func(ctx context.Context) error { return m.fleet.opts.Confirm(ctx, key, s) })
+	switch {
+	case r.Gone:
+		c.store.Lost(s.Namespace, s.Name, func(c *plan.Copy) bool { return c.UID == s.UID })
+	case r.Object != nil:
+		c.store.Merge(r.Object)
+	}
+	if r.Err != nil {
+		m.fleet.opts.Log.V(1).Info("step failed", "cluster", s.Member, "reason", r.Reason, "error", r.Err.Error())
+	}
+	return r
+}
