@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
+	"syscall"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -179,10 +181,17 @@ func message(err error) string {
 	if errors.As(err, &status) && status.Status().Message != "" {
 		return status.Status().Message
 	}
-	if errors.Is(err, context.DeadlineExceeded) {
+	var call *url.Error
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
 		return "the cluster did not answer in time"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the cluster refuses connections"
+	case errors.As(err, &call):
+		return call.Err.Error() // without the address, which may hold a port that differs each time
+	default:
+		return err.Error()
 	}
-	return err.Error()
 }
 
 func (w Writer) apply(ctx context.Context, obj *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {

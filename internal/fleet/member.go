@@ -60,13 +60,15 @@ func (m *member) update(ctx context.Context, info cluster.Member, types map[stri
 		m.stop()
 		m.start(ctx, types)
 	}
-	return old.Ready != info.Ready || old.Reason != info.Reason || old.Message != info.Message || !maps.Equal(old.Labels, info.Labels)
+	probing := old.Reason == cluster.ReasonProbing || old.Name == ""
+	return old.Ready != info.Ready || probing || !maps.Equal(old.Labels, info.Labels)
 }
 
 // start connects and begins to watch. The caller holds the lock.
 func (m *member) start(ctx context.Context, types map[string]intent.Type) {
 	m.clients, m.broken = apply.NewClients(m.info.Config)
 	if m.broken != nil {
+		m.fleet.opts.Log.Error(m.broken, "connect", "cluster", m.name)
 		return
 	}
 	m.ctx, m.cancel = context.WithCancel(ctx)
@@ -138,14 +140,10 @@ func (m *member) look(t intent.Type, key intent.Key) plan.Member {
 	defer m.mu.RUnlock()
 	out := plan.Member{
 		Name: m.name, Labels: m.info.Labels, Host: m.info.Host,
-		Ready: m.info.Ready && m.ctx != nil, Reason: m.info.Reason, Message: m.info.Message,
-		View: plan.ViewWaiting,
+		Ready: m.info.Ready && m.broken == nil, View: plan.ViewWaiting,
 	}
 	if m.info.Reason == cluster.ReasonProbing {
 		out.Ready = true // nobody has asked it yet: that is not knowing, as with a view that is still being listed
-	}
-	if m.broken != nil && m.info.Ready {
-		out.Reason, out.Message = "ClientRetrievalFailed", m.broken.Error()
 	}
 	out.Record, out.Absent, _ = m.lane.learnt(key)
 	c := m.copies[t.Name]

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"slices"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -118,7 +117,8 @@ func rendered(w World, m Member, version string, s Step) Step {
 func unseen(m Member) (Step, bool) {
 	switch {
 	case !m.Ready:
-		return hold(ClusterNotReady, strings.Trim(m.Reason+": "+m.Message, ": ")), true
+		// Why the member is away is told once, on its KubeFedCluster: here it would move every object's status with it.
+		return hold(ClusterNotReady, "see the conditions of KubeFedCluster "+m.Name), true
 	case m.View == ViewWaiting:
 		return hold(Observing, ""), true
 	case m.View != ViewSynced:
@@ -305,7 +305,7 @@ func complete(s Step, w World, m Member) Step {
 	s.Namespace, s.Name = w.Type.TargetName(w.Key)
 	s.ControlPlane = w.Settings.ControlPlane
 	if m.Copy != nil {
-		s.Seen = m.Copy.ResourceVersion
+		s.Seen, s.Adopted = m.Copy.ResourceVersion, m.Copy.Adopted
 	}
 	if s.Owner == "" && w.Intent != nil {
 		s.Owner = w.Intent.UID

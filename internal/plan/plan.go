@@ -130,6 +130,8 @@ type Step struct {
 	Version string
 	// Record is what the host knows of the copy: kept until the step has changed it.
 	Record *Record
+	// Adopted says that the copy was there before the federation took it.
+	Adopted bool
 	// Seen is the resource version of the copy that the verdict rests on; empty if none was seen.
 	Seen string
 	// UID that the object in the member must have; empty for one that must not exist yet.

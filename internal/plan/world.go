@@ -69,9 +69,8 @@ type Member struct {
 	Labels map[string]string
 	// Host says that the member is the host itself.
 	Host bool
-	// Ready says that the member may be written to; Reason and Message say why not.
-	Ready           bool
-	Reason, Message string
+	// Ready says that the member may be written to.
+	Ready bool
 
 	// View of the type in this member, and in words what is wrong with it.
 	View        View

@@ -40,7 +40,7 @@ var operations = map[string]string{
 }
 
 // events are the difference between what was told and what is told now: one event for each kind of change, with all its members.
-func events(p plan.Plan, by map[string]plan.Outcome, i *intent.Intent, now intent.Status) []Event {
+func events(p plan.Plan, i *intent.Intent, now intent.Status) []Event {
 	var out []Event
 	if i.Status.ObservedGeneration != i.Generation {
 		for _, d := range i.Dropped {
@@ -50,14 +50,14 @@ func events(p plan.Plan, by map[string]plan.Outcome, i *intent.Intent, now inten
 	if old, _ := i.Status.Condition(Propagation); p.Reason != "" && old.Reason != string(p.Reason) {
 		out = append(out, Event{Warning: true, Reason: string(p.Reason), Message: p.Message})
 	}
-	done, failed := changes(p, by, i.Status, now)
+	done, failed := changes(p, i.Status, now)
 	for _, reason := range slices.Sorted(maps.Keys(done)) {
 		out = append(out, Event{Reason: reason, Message: fmt.Sprintf("%s %s %q in %s", operations[reason], p.Kind, target(p), quoted(done[reason]))})
 	}
 	return append(out, failed...)
 }
 
-func changes(p plan.Plan, by map[string]plan.Outcome, old, now intent.Status) (done map[string][]string, failed []Event) {
+func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, failed []Event) {
 	done = map[string][]string{}
 	for _, s := range p.Steps {
 		before, _ := old.Cluster(s.Member)
@@ -65,16 +65,16 @@ func changes(p plan.Plan, by map[string]plan.Outcome, old, now intent.Status) (d
 		if after.Status != "" && (after.Status != before.Status || after.Message != before.Message) {
 			failed = append(failed, Event{Warning: true, Reason: or(failures[after.Status], after.Status), Message: trouble(p, after)})
 		}
-		if reason := change(s, by[s.Member], before, after, listed); reason != "" {
+		if reason := change(s, before, after, listed); reason != "" {
 			done[reason] = append(done[reason], s.Member)
 		}
 	}
 	return done, failed
 }
 
-func change(s plan.Step, o plan.Outcome, before, after intent.ClusterStatus, listed bool) string {
+func change(s plan.Step, before, after intent.ClusterStatus, listed bool) string {
 	switch {
-	case o.Did == plan.DidAdopt && before.UID != after.UID:
+	case listed && s.Adopted && before.UID != after.UID:
 		return "AdoptInCluster"
 	case listed && after.UID != "" && before.UID != after.UID:
 		return "CreateInCluster"

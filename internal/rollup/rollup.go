@@ -58,7 +58,7 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	t.Status.ObservedGeneration = i.Generation
 	t.Status.Ready = fmt.Sprintf("%d/%d", placed, meant)
 	t.Status.Conditions = conditions(p, t.Status.Clusters, i, t.Settled, now)
-	t.Events = events(p, by, i, t.Status)
+	t.Events = events(p, i, t.Status)
 	return t
 }
 
