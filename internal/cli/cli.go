@@ -1,0 +1,128 @@
+// Package cli answers: what does each verb of kubefedctl read from its flags, what does it call, and what does it print? One file for
+// each verb. Data goes to stdout, talk to stderr.
+package cli
+
+import (
+	"context"
+	"errors"
+	goflag "flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+
+	"github.com/hansa-io/hansa/internal/fail"
+)
+
+// Streams are where a command reads from and writes to.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// say tells the user something on stderr, if -v is at least the level.
+func (s Streams) say(level int, format string, args ...any) {
+	if klog.V(klog.Level(level)).Enabled() {
+		fmt.Fprintf(s.Err, format+"\n", args...)
+	}
+}
+
+// quiet tells nothing.
+var quiet = Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
+
+// Run executes kubefedctl with its arguments and returns the exit code.
+func Run(ctx context.Context, args []string, s Streams) int {
+	started := false
+	root := New(s)
+	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var known *fail.Error
+	if err != nil && !started && !errors.As(err, &known) {
+		err = usage(err)
+	}
+	if err != nil {
+		fmt.Fprint(s.Err, fail.Text(err))
+	}
+	return int(fail.ExitOf(err))
+}
+
+// usage is cobra's complaint about the command line as a failure; its suggestion, if there is one, is the hint.
+func usage(err error) error {
+	what, suggestion, _ := strings.Cut(err.Error(), "\n\n")
+	e := fail.BadUsage.New("%s", what)
+	if suggestion = strings.Join(strings.Fields(suggestion), " "); suggestion != "" {
+		return e.Try("%s", suggestion)
+	}
+	return e.Try("kubefedctl --help")
+}
+
+// New returns the command tree.
+func New(s Streams) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "kubefedctl",
+		Short:         "kubefedctl controls a federation of Kubernetes clusters",
+		Long:          "kubefedctl controls a federation of Kubernetes clusters: which clusters belong to it, and what they hold.",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Args:          cobra.NoArgs,
+	}
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fail.BadUsage.New("%s", err).Try("%s --help", c.CommandPath())
+	})
+	addLogFlags(root.PersistentFlags())
+	root.SetGlobalNormalizationFunc(normalize)
+	for _, g := range groups {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, build := range g.verbs {
+			verb := build(s)
+			verb.GroupID = g.id
+			root.AddCommand(verb)
+		}
+	}
+	return root
+}
+
+type group struct {
+	id, title string
+	verbs     []func(Streams) *cobra.Command
+}
+
+// groups are the verbs as --help lists them.
+var groups = []group{
+	{"start", "Get started:", []func(Streams) *cobra.Command{initVerb}},
+	{"clusters", "Clusters:", []func(Streams) *cobra.Command{joinVerb, unjoinVerb}},
+	{"federate", "Federate:", []func(Streams) *cobra.Command{enableVerb, disableVerb, federateVerb, orphaningVerb}},
+	{"other", "Other commands:", []func(Streams) *cobra.Command{versionVerb}},
+}
+
+// normalize accepts underscores for dashes, as KubeFed does, and --context for --host-cluster-context, as kubectl's users expect.
+func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	name = strings.ReplaceAll(name, "_", "-")
+	if name == "context" {
+		name = "host-cluster-context"
+	}
+	return pflag.NormalizedName(name)
+}
+
+// addLogFlags accepts the flags of Kubernetes' logging library on every command; all but -v are out of sight.
+func addLogFlags(flags *pflag.FlagSet) {
+	logs := goflag.NewFlagSet("logs", goflag.ContinueOnError)
+	klog.InitFlags(logs)
+	logs.Duration("log_flush_frequency", 5*time.Second, "how often log files are flushed")
+	logs.VisitAll(func(f *goflag.Flag) {
+		p := pflag.PFlagFromGoFlag(f)
+		p.Name = strings.ReplaceAll(p.Name, "_", "-")
+		p.Hidden = p.Name != "v"
+		flags.AddFlag(p)
+	})
+	flags.Lookup("v").Usage = "how much to tell: 2 tells each step, 6 and more each request"
+}

@@ -1,0 +1,281 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/convert"
+	"github.com/hansa-io/hansa/internal/enable"
+	"github.com/hansa-io/hansa/internal/fail"
+	"github.com/hansa-io/hansa/internal/join"
+)
+
+type federateFlags struct {
+	hostFlags
+	inNamespace, output, file string
+	enableType, contents      bool
+	skip                      []string
+}
+
+func federateVerb(s Streams) *cobra.Command {
+	var f federateFlags
+	c := &cobra.Command{
+		Use:   "federate TYPE NAME | -f FILENAME",
+		Short: "Make a federated object of an object of the host",
+		Long: "Make a federated object of an object of the host, placed in all clusters. The object itself stays; if the host is a member, the\n" +
+			"federation takes it over there. A file is only converted and printed.",
+		Example: "  # Federate a secret, and the namespace that it is in\n  kubefedctl federate secrets mysecret -n test\n  kubefedctl federate namespace test\n\n" +
+			"  # Federate a namespace with all that makes sense in it\n  kubefedctl federate namespace test --contents --skip-api-resources pods\n\n" +
+			"  # Convert a file\n  kubefedctl federate -f deployment.yaml",
+		Args: cobra.MaximumNArgs(2),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args, s) },
+	}
+	f.add(c)
+	c.Flags().StringVarP(&f.inNamespace, "namespace", "n", "", "namespace of the object; else that of the context")
+	c.Flags().StringVarP(&f.output, "output", "o", "", `print as "yaml" and write nothing`)
+	c.Flags().BoolVarP(&f.enableType, "enable-type", "t", false, "enable the type first, if it is not")
+	c.Flags().BoolVarP(&f.contents, "contents", "c", false, "with a namespace: federate what is in it too")
+	c.Flags().StringVarP(&f.file, "filename", "f", "", "file to convert and print, or - for stdin; the other flags are then ignored")
+	c.Flags().StringSliceVarP(&f.skip, "skip-api-resources", "s", nil, "with --contents: types or groups to leave out, with commas between")
+	complete(c, "output", words("yaml"))
+	completeArgs(c, f.types(func(r enable.Resource) bool { return r.Can("get", "list") && convert.KeepType(r.APIResource) == "" }))
+	return c
+}
+
+func (f *federateFlags) run(c *cobra.Command, args []string, s Streams) error {
+	if f.file != "" {
+		return convertFile(f.file, s)
+	}
+	if err := f.check(args); err != nil {
+		return err
+	}
+	ctx := c.Context()
+	host, err := f.connect(ctx, s)
+	if err != nil {
+		return err
+	}
+	all, err := discover(host, s)
+	if err != nil {
+		return err
+	}
+	r, err := find(all, args[0], s)
+	if err != nil {
+		return err
+	}
+	if f.contents && enable.NameOf(r.APIResource) != fedv1.NamespacesTypeName {
+		return fail.BadUsage.New("Flag '--contents' can only be used with type 'namespaces'.")
+	}
+	work := federation{federateFlags: f, Streams: s, host: host, all: all}
+	return work.federate(ctx, r, args[1])
+}
+
+func (f *federateFlags) check(args []string) error {
+	switch {
+	case len(args) != 2:
+		return fail.BadUsage.New("TYPE and NAME are required").Try("kubefedctl federate secrets mysecret -n test, or kubefedctl federate -f FILENAME")
+	case f.output != "" && f.output != "yaml":
+		return fail.BadUsage.New("Invalid value for --output: %s", f.output).Try("use yaml")
+	case f.output != "" && f.enableType:
+		return fail.BadUsage.New("Flag '--enable-type' cannot be used with '--output yaml': nothing is written then")
+	}
+	return nil
+}
+
+// convertFile prints the federated form of each object of a file. It asks no API server.
+func convertFile(path string, s Streams) error {
+	data, err := readFile(path, s)
+	if err != nil {
+		return err
+	}
+	objects, err := convert.Decode(data)
+	if err != nil {
+		return fail.BadFile.New("cannot convert file %s", path).Because(err)
+	}
+	for i, o := range objects {
+		objects[i] = convert.Federated(o, enable.Group, enable.Version)
+	}
+	return print(s.Out, "yaml", objects)
+}
+
+// federation is one run of the verb.
+type federation struct {
+	*federateFlags
+	Streams
+	host join.Cluster
+	all  enable.Catalogue
+}
+
+// item is an object with its type, on its way to become federated.
+type item struct {
+	resource enable.Resource
+	object   *unstructured.Unstructured
+	// federated is the type that it becomes.
+	federated fedv1.APIResource
+}
+
+func (w *federation) federate(ctx context.Context, r enable.Resource, name string) error {
+	first, err := w.read(ctx, r, name)
+	if err != nil {
+		return err
+	}
+	items := []item{first}
+	if w.contents {
+		inside, err := w.inside(ctx, name)
+		if err != nil {
+			return err
+		}
+		items = append(items, inside...)
+	}
+	if err := w.types(ctx, items); err != nil {
+		return err
+	}
+	if w.output != "" {
+		return w.print(items)
+	}
+	for n, i := range items {
+		if err := w.create(ctx, i); err != nil {
+			return w.stopped(err, n, len(items))
+		}
+	}
+	return nil
+}
+
+// read reads the object that the user names.
+func (w *federation) read(ctx context.Context, r enable.Resource, name string) (item, error) {
+	o := &unstructured.Unstructured{}
+	o.SetGroupVersionKind(r.GVK())
+	key := client.ObjectKey{Name: name}
+	switch {
+	case r.Namespaced():
+		key.Namespace = w.inNamespace
+		if key.Namespace == "" {
+			key.Namespace = w.host.Namespace
+		}
+	case enable.NameOf(r.APIResource) == fedv1.NamespacesTypeName:
+		w.say(0, "Resource to federate is a namespace. Given namespace will itself be the container for the federated namespace")
+		if convert.SystemNamespace(name, w.namespace) {
+			return item{}, fail.NeverFederated.New("namespace %q is never federated", name).Because(fmt.Errorf("each cluster has its own"))
+		}
+	}
+	err := w.host.Client.Get(ctx, key, o)
+	if apierrors.IsNotFound(err) {
+		return item{}, fail.ObjectNotFound.New("%s %q does not exist in %s", r.Kind, title(key), w.host.At()).
+			Try("kubectl --context %s get %s --all-namespaces", w.host.Context, enable.NameOf(r.APIResource))
+	}
+	if why := convert.KeepObject(o); err == nil && why != "" {
+		w.say(0, "WARNING: %s %q: %s", r.Kind, title(key), why)
+	}
+	return item{resource: r, object: o}, fail.API(w.host.At(), "read "+r.Kind+" "+title(key), err)
+}
+
+func title(key client.ObjectKey) string { return strings.TrimPrefix(key.String(), "/") }
+
+// types finds the federated type of each item, before anything is written.
+func (w *federation) types(ctx context.Context, items []item) error {
+	known := map[string]fedv1.APIResource{}
+	for n := range items {
+		name := enable.NameOf(items[n].resource.APIResource)
+		if _, ok := known[name]; !ok {
+			federated, err := w.federatedType(ctx, items[n].resource)
+			if err != nil {
+				return err
+			}
+			known[name] = federated
+		}
+		items[n].federated = known[name]
+	}
+	return nil
+}
+
+// federatedType is the type that objects of a type become. A type that is not enabled is enabled if the user said so; to print,
+// none needs to be.
+func (w *federation) federatedType(ctx context.Context, r enable.Resource) (fedv1.APIResource, error) {
+	name := enable.NameOf(r.APIResource)
+	plain := enable.Federated(enable.Target{APIResource: r.APIResource}, enable.Group, enable.Version)
+	t, err := typeConfig(ctx, w.host, w.namespace, name)
+	switch {
+	case w.output != "" && (err != nil || t == nil):
+		return plain, nil
+	case err != nil:
+		return plain, err
+	case t != nil:
+		return t.Spec.FederatedType, nil
+	case !w.enableType:
+		return plain, fail.TypeNotEnabled.New("type %q is not enabled for federation: there is no FederatedTypeConfig %s/%s", name, w.namespace, name).
+			Try("Consider using '--enable-type' to optionally enable type while federating the resource")
+	}
+	if err := systemNamespace(ctx, w.host, w.namespace); err != nil {
+		return plain, err
+	}
+	p, err := resolve(ctx, w.host, w.all, enable.Request{Type: name, Group: enable.Group, Version: enable.Version}, w.namespace)
+	if err != nil {
+		return plain, err
+	}
+	return p.Config.Spec.FederatedType, apply(ctx, w.host, p, w.dryRun, w.Streams)
+}
+
+func (w *federation) print(items []item) error {
+	out := make([]*unstructured.Unstructured, len(items))
+	for n, i := range items {
+		out[n] = convert.Federated(i.object, i.federated.Group, i.federated.Version)
+	}
+	return print(w.Out, "yaml", out)
+}
+
+// create writes the federated form of an object. A type that was enabled just now needs a moment to be served.
+func (w *federation) create(ctx context.Context, i item) error {
+	from := title(client.ObjectKeyFromObject(i.object))
+	if a := i.object.GetAnnotations(); len(a) > 0 {
+		w.say(0, "Annotations defined for %s %q will not appear in the template of the federated resource: %v", i.resource.Kind, from, a)
+	}
+	o := convert.Federated(i.object, i.federated.Group, i.federated.Version)
+	o.SetKind(i.federated.Kind)
+	what := fmt.Sprintf("%s %q", o.GetKind(), title(client.ObjectKeyFromObject(o)))
+	err := w.createSoon(ctx, o)
+	switch {
+	case apierrors.IsAlreadyExists(err) && w.contents:
+		w.say(0, "%s already exists and stays as it is", what)
+		return nil
+	case apierrors.IsAlreadyExists(err):
+		return fail.AlreadyFederated.New("%s already exists", what).Because(fmt.Errorf("the object is federated, and federate changes nothing")).
+			Try("change it with kubectl edit, or delete it first")
+	case err != nil:
+		return fail.API(w.host.At(), "create "+what, err)
+	}
+	w.say(0, "Successfully created %s from %s%s", what, i.resource.Kind, w.dryRun.Suffix())
+	return nil
+}
+
+func (w *federation) createSoon(ctx context.Context, o *unstructured.Unstructured) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
+		last = w.dryRun.Writer(w.host.Client).Create(ctx, o)
+		absent := apierrors.IsNotFound(last) || meta.IsNoMatchError(last)
+		if absent {
+			return false, nil
+		}
+		return true, last
+	})
+	if err != nil && last != nil {
+		return last
+	}
+	return err
+}
+
+// stopped says how far a run came that fails in the middle.
+func (w *federation) stopped(err error, done, all int) error {
+	if done == 0 {
+		return err
+	}
+	return fail.PartlyFederated.New("%d of %d objects were federated", done, all).Because(err).Try("run the same command again to federate the rest")
+}

@@ -1,0 +1,93 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/config"
+	"github.com/hansa-io/hansa/internal/dryrun"
+	"github.com/hansa-io/hansa/internal/fail"
+	"github.com/hansa-io/hansa/internal/install"
+)
+
+type initFlags struct {
+	hostFlags
+	scope, output string
+}
+
+func initVerb(s Streams) *cobra.Command {
+	var f initFlags
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Install what a cluster needs to be the host of a federation",
+		Long: "Install the API types, the roles, the settings and the ten types that are federated by default into the host cluster.\n" +
+			"Settings and types that are there already stay as they are. Running it again brings everything else up to date.",
+		Example: "  # Install into the cluster of the context global\n  kubefedctl init --host-cluster-context global\n\n" +
+			"  # Print what would be installed, for GitOps\n  kubefedctl init --dry-run -o yaml > hansa.yaml",
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, s) },
+	}
+	f.add(c)
+	c.Flags().StringVar(&f.scope, "scope", string(fedv1.ScopeCluster), `what the control plane serves: "Cluster" or "Namespaced", its own namespace only`)
+	c.Flags().StringVarP(&f.output, "output", "o", "", `print the objects as "yaml" or "json" and install nothing`)
+	complete(c, "scope", words(string(fedv1.ScopeCluster), string(fedv1.ScopeNamespaced)))
+	complete(c, "output", words("yaml", "json"))
+	return c
+}
+
+func (f *initFlags) run(c *cobra.Command, s Streams) error {
+	scope := fedv1.ResourceScope(f.scope)
+	if scope != fedv1.ScopeCluster && scope != fedv1.ScopeNamespaced {
+		return fail.BadUsage.New("Invalid value for --scope: %s", f.scope).Try("use Cluster or Namespaced")
+	}
+	objects, err := config.Objects(f.namespace, scope)
+	if err != nil {
+		return err
+	}
+	if f.output != "" {
+		return print(s.Out, f.output, objects)
+	}
+	host, err := f.connect(c.Context(), s)
+	if err != nil {
+		return err
+	}
+	told := func(o *unstructured.Unstructured, r install.Result) {
+		fmt.Fprintf(s.Out, "%s %s%s\n", install.Name(o), r, f.dryRun.Suffix())
+	}
+	i := install.Installer{Client: host.Client, At: host.At(), DryRun: f.dryRun, Told: told}
+	if err := i.Install(c.Context(), objects); err != nil {
+		return err
+	}
+	if f.dryRun == dryrun.None {
+		s.say(0, "next: kubefedctl join CLUSTER --cluster-context CONTEXT --host-cluster-context %s", host.Context)
+	}
+	return nil
+}
+
+// print writes objects as YAML documents, each after "---", or as one JSON list.
+func print(w io.Writer, format string, objects []*unstructured.Unstructured) error {
+	switch format {
+	case "yaml":
+		for _, o := range objects {
+			data, err := yaml.Marshal(o.Object)
+			if err != nil {
+				return fmt.Errorf("print %s: %w", install.Name(o), err)
+			}
+			fmt.Fprintf(w, "---\n%s", data)
+		}
+		return nil
+	case "json":
+		list := map[string]any{"apiVersion": "v1", "kind": "List", "items": objects}
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(list)
+	default:
+		return fail.BadUsage.New("Invalid value for --output: %s", format).Try("use yaml or json")
+	}
+}

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/hansa-io/hansa/internal/dryrun"
+	"github.com/hansa-io/hansa/internal/join"
+)
+
+type unjoinFlags struct {
+	memberFlags
+	force bool
+}
+
+func unjoinVerb(s Streams) *cobra.Command {
+	var f unjoinFlags
+	c := &cobra.Command{
+		Use:   "unjoin CLUSTER_NAME",
+		Short: "End the membership of a cluster",
+		Long: "End the membership of a cluster: what the join made is removed from the cluster and from the host. The objects that the\n" +
+			"federation has put into the cluster stay there.",
+		Example: "  # End the membership of business\n  kubefedctl unjoin business --cluster-context business --host-cluster-context global --v=2\n\n" +
+			"  # The cluster is gone for ever\n  kubefedctl unjoin business --host-cluster-context global --force",
+		Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0], s) },
+	}
+	f.add(c)
+	c.Flags().BoolVar(&f.force, "force", false, "go on without the cluster if it cannot be reached; what the join made stays there")
+	completeArgs(c, f.members)
+	return c
+}
+
+func (f *unjoinFlags) run(c *cobra.Command, name string, s Streams) error {
+	if f.clusterContext == "" {
+		f.clusterContext = name
+	}
+	s.say(2, "Args and flags: name %s, host: %s, host-system-namespace: %s, kubeconfig: %s, cluster-context: %s, dry-run: %s",
+		name, f.context, f.namespace, f.kubeconfig, f.clusterContext, f.dryRun.String())
+	ctx := c.Context()
+	host, err := f.hostFlags.connect(ctx, s)
+	if err != nil {
+		return err
+	}
+	o, err := f.options(name, host)
+	if err != nil {
+		return err
+	}
+	o.Force = f.force
+	var member *join.Cluster
+	reached, err := connect(ctx, f.kubeconfig, f.clusterContext, quiet)
+	switch {
+	case err == nil:
+		member = &reached
+	case !f.force:
+		return err
+	default:
+		s.say(0, "WARNING: %v", err)
+	}
+	if err := join.Leave(ctx, host, member, o, s.say); err != nil {
+		return err
+	}
+	if f.dryRun == dryrun.None {
+		s.say(0, "cluster %q has left the federation of %q", name, host.Context)
+	}
+	return nil
+}

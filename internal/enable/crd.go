@@ -1,0 +1,187 @@
+package enable
+
+import (
+	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+)
+
+// Bounds that let the API server price the rules on overrides; far above what anybody writes by hand.
+const (
+	maxOverriddenClusters = 1000
+	maxOverrides          = 100
+	maxPathLength         = 1024
+)
+
+type (
+	props  = apiextv1.JSONSchemaProps
+	fields = map[string]apiextv1.JSONSchemaProps
+)
+
+// CRD is the definition of the federated type of a target.
+func CRD(t Target, group, version string) *apiextv1.CustomResourceDefinition {
+	f := Federated(t, group, version)
+	crd := &apiextv1.CustomResourceDefinition{
+		TypeMeta:   metav1.TypeMeta{APIVersion: apiextv1.SchemeGroupVersion.String(), Kind: "CustomResourceDefinition"},
+		ObjectMeta: metav1.ObjectMeta{Name: NameOf(f)},
+		Spec: apiextv1.CustomResourceDefinitionSpec{
+			Group: group,
+			Names: apiextv1.CustomResourceDefinitionNames{Kind: f.Kind, Plural: f.PluralName},
+			Scope: apiextv1.ClusterScoped,
+			Versions: []apiextv1.CustomResourceDefinitionVersion{{
+				Name:                     version,
+				Served:                   true,
+				Storage:                  true,
+				Subresources:             &apiextv1.CustomResourceSubresources{Status: &apiextv1.CustomResourceSubresourceStatus{}},
+				AdditionalPrinterColumns: columns(),
+				Schema:                   &apiextv1.CustomResourceValidation{OpenAPIV3Schema: ptr.To(root(t))},
+			}},
+		},
+	}
+	if f.Scope == fedv1.ScopeNamespaced {
+		crd.Spec.Scope = apiextv1.NamespaceScoped
+	}
+	for _, short := range t.ShortNames {
+		crd.Spec.Names.ShortNames = append(crd.Spec.Names.ShortNames, "f"+short)
+	}
+	return crd
+}
+
+func columns() []apiextv1.CustomResourceColumnDefinition {
+	const ready = ".status.conditions[?(@.type=='Ready')]"
+	return []apiextv1.CustomResourceColumnDefinition{
+		{Name: "Ready", Type: "string", JSONPath: ".status.ready", Description: "Members as desired, of the members meant"},
+		{Name: "Status", Type: "string", JSONPath: ready + ".reason"},
+		{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"},
+		{Name: "Message", Type: "string", JSONPath: ready + ".message", Priority: 1},
+	}
+}
+
+func root(t Target) props {
+	return props{
+		Type:        "object",
+		Description: "Federated" + t.Kind + " is a " + t.Kind + " that is kept alike in many clusters.",
+		Required:    []string{"spec"},
+		Properties: fields{
+			"apiVersion": {Type: "string"},
+			"kind":       {Type: "string"},
+			"metadata":   {Type: "object"},
+			"spec":       spec(t),
+			"status":     status(),
+		},
+	}
+}
+
+func spec(t Target) props {
+	s := props{
+		Type: "object",
+		Properties: fields{
+			"template":  anyObject("What all clusters get: a " + t.Kind + " without apiVersion, kind and name."),
+			"placement": placement(),
+			"overrides": overrides(),
+		},
+	}
+	if t.Replicas {
+		s.Properties["retainReplicas"] = props{Type: "boolean", Description: "Leaves spec.replicas to the members once the object exists there, as for an autoscaler."}
+	}
+	return s
+}
+
+func placement() props {
+	return props{
+		Type:        "object",
+		Description: "Which clusters: by name, or else by label. Names count as soon as the list is there, even if it is empty.",
+		Properties: fields{
+			"clusters":        list(object("", fields{"name": {Type: "string"}}, "name")),
+			"clusterSelector": selector(),
+		},
+	}
+}
+
+func selector() props {
+	return object("Over the labels of the KubeFedClusters; an empty selector means all.", fields{
+		"matchLabels": {Type: "object", AdditionalProperties: &apiextv1.JSONSchemaPropsOrBool{Allows: true, Schema: &props{Type: "string"}}},
+		"matchExpressions": list(object("", fields{
+			"key":      {Type: "string"},
+			"operator": {Type: "string"},
+			"values":   list(props{Type: "string"}),
+		}, "key", "operator")),
+	})
+}
+
+func overrides() props {
+	ops := list(object("", fields{
+		"op":    {Type: "string", Pattern: "^(add|remove|replace)?$", Description: "add, remove or replace; absent means replace."},
+		"path":  overridePath(),
+		"value": {XPreserveUnknownFields: ptr.To(true), Description: "What add and replace write; absent means null."},
+	}, "path"))
+	ops.MaxItems = ptr.To[int64](maxOverrides)
+	all := list(object("", fields{"clusterName": {Type: "string"}, "clusterOverrides": ops}))
+	all.MaxItems = ptr.To[int64](maxOverriddenClusters)
+	all.Description = "What differs in single clusters."
+	return all
+}
+
+// overridePath refuses what would change which object this is, and what only a cluster's API server may write. The manager checks
+// the same again when it renders.
+func overridePath() props {
+	return props{
+		Type:        "string",
+		Description: "A JSON pointer into the object, as in /spec/replicas.",
+		MaxLength:   ptr.To[int64](maxPathLength),
+		XValidations: apiextv1.ValidationRules{
+			{Rule: "self != '' && self != '/'", Message: "path must not be empty: it would replace the whole object"},
+			{Rule: "self == '' || self.startsWith('/')", Message: "path must start with a slash, as in /spec/replicas"},
+			{
+				Rule:    "!(self in ['/kind', '/metadata', '/metadata/name', '/metadata/namespace', '/metadata/generateName'])",
+				Message: "overrides may not change identity (kind, metadata as a whole, metadata.name, metadata.namespace, metadata.generateName)",
+			},
+			{
+				Rule: "!self.startsWith('/metadata/ownerReferences') && !self.startsWith('/metadata/managedFields') && " +
+					"!self.startsWith('/metadata/resourceVersion') && self != '/metadata/uid' && self != '/status' && !self.startsWith('/status/')",
+				Message: "the field is managed by the cluster (metadata.ownerReferences, metadata.managedFields, metadata.resourceVersion, metadata.uid, status)",
+			},
+		},
+	}
+}
+
+func status() props {
+	s := object("", fields{
+		"observedGeneration": {Type: "integer", Format: "int64"},
+		"ready":              {Type: "string", Description: "Members as desired, of the members meant."},
+		"conditions": list(object("", fields{
+			"type":               {Type: "string"},
+			"status":             {Type: "string"},
+			"reason":             {Type: "string"},
+			"message":            {Type: "string"},
+			"observedGeneration": {Type: "integer", Format: "int64"},
+			"lastUpdateTime":     {Type: "string"},
+			"lastTransitionTime": {Type: "string"},
+		}, "type", "status")),
+		"clusters": list(object("", fields{
+			"name":         {Type: "string"},
+			"status":       {Type: "string", Description: "Empty if the cluster is as desired."},
+			"message":      {Type: "string"},
+			"uid":          {Type: "string", Description: "UID of the object there."},
+			"version":      {Type: "string", Description: "Of what was applied there last."},
+			"remoteStatus": anyObject("Status of the object there."),
+		}, "name")),
+	})
+	// A status that nobody has written yet must not look as if all were done.
+	s.Default = &apiextv1.JSON{Raw: []byte(`{"observedGeneration":-1}`)}
+	return s
+}
+
+func object(description string, properties fields, required ...string) props {
+	return props{Type: "object", Description: description, Properties: properties, Required: required}
+}
+
+func list(item props) props {
+	return props{Type: "array", Items: &apiextv1.JSONSchemaPropsOrArray{Schema: &item}}
+}
+
+func anyObject(description string) props {
+	return props{Type: "object", Description: description, XPreserveUnknownFields: ptr.To(true)}
+}

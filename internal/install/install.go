@@ -1,0 +1,141 @@
+// Package install answers: how does a cluster get what it needs to be the host of a federation? It writes the objects of package
+// config with server-side apply, so that running it again changes only what is stale.
+package install
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/hansa-io/hansa/internal/dryrun"
+	"github.com/hansa-io/hansa/internal/fail"
+)
+
+// FieldManager owns the fields that an installation sets.
+const FieldManager = "kubefedctl"
+
+// Result says what happened to an object.
+type Result string
+
+// What can happen to an object.
+const (
+	Created    Result = "created"
+	Configured Result = "configured"
+	Unchanged  Result = "unchanged"
+)
+
+// Installer writes objects into one cluster.
+type Installer struct {
+	Client client.Client
+	At     fail.Place
+	DryRun dryrun.Mode
+	// Told is called after each object.
+	Told func(*unstructured.Unstructured, Result)
+}
+
+// Install writes the objects in their order. Before the first object of a kind that it defined itself, it waits until the server
+// serves that kind.
+func (i Installer) Install(ctx context.Context, objects []*unstructured.Unstructured) error {
+	var defined []string
+	for _, o := range objects {
+		if isOwn(o) && len(defined) > 0 && i.DryRun == dryrun.None {
+			if err := i.established(ctx, defined); err != nil {
+				return err
+			}
+			defined = nil
+		}
+		result, err := i.write(ctx, o)
+		if err != nil {
+			return fail.API(i.At, "apply "+Name(o), err)
+		}
+		i.Told(o, result)
+		if o.GetKind() == "CustomResourceDefinition" {
+			defined = append(defined, o.GetName())
+		}
+	}
+	return nil
+}
+
+// isOwn says whether the object's kind is one of the federation's.
+func isOwn(o *unstructured.Unstructured) bool {
+	return strings.HasSuffix(o.GroupVersionKind().Group, ".kubefed.io")
+}
+
+func (i Installer) write(ctx context.Context, o *unstructured.Unstructured) (Result, error) {
+	c := i.DryRun.Writer(i.Client)
+	live := &unstructured.Unstructured{}
+	live.SetGroupVersionKind(o.GroupVersionKind())
+	err := c.Get(ctx, client.ObjectKeyFromObject(o), live)
+	absent := apierrors.IsNotFound(err) || meta.IsNoMatchError(err)
+	switch {
+	case err != nil && !absent:
+		return "", err
+	case !absent && isOwn(o):
+		return Unchanged, nil // settings and types are the user's once they exist
+	}
+	applied := o.DeepCopy()
+	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner(FieldManager), client.ForceOwnership)
+	switch {
+	case err != nil && i.DryRun == dryrun.Server && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)):
+		return Created, nil // what it needs is not there, as nothing is written in a dry run
+	case err != nil:
+		return "", err
+	case absent:
+		return Created, nil
+	case applied.GetResourceVersion() == live.GetResourceVersion():
+		return Unchanged, nil
+	default:
+		return Configured, nil
+	}
+}
+
+// established waits until the server serves what these definitions define.
+func (i Installer) established(ctx context.Context, definitions []string) error {
+	waiting := ""
+	err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		for len(definitions) > 0 {
+			waiting = definitions[0]
+			var crd apiextv1.CustomResourceDefinition
+			if err := i.Client.Get(ctx, client.ObjectKey{Name: waiting}, &crd); err != nil {
+				return false, err
+			}
+			if !isEstablished(&crd) {
+				return false, nil
+			}
+			definitions = definitions[1:]
+		}
+		return true, nil
+	})
+	if err == nil {
+		return nil
+	}
+	return fail.InstallStuck.New("CustomResourceDefinition %s is not served by %s after 30s", waiting, i.At).Because(err).
+		Try("kubectl --context %s describe crd %s", i.At.Context, waiting)
+}
+
+func isEstablished(crd *apiextv1.CustomResourceDefinition) bool {
+	for _, c := range crd.Status.Conditions {
+		if c.Type == apiextv1.Established {
+			return c.Status == apiextv1.ConditionTrue
+		}
+	}
+	return false
+}
+
+// Name is an object's name as kubectl prints it: "<kind>.<group>/<name>".
+func Name(o *unstructured.Unstructured) string {
+	gk := o.GroupVersionKind().GroupKind()
+	kind := strings.ToLower(gk.Kind)
+	if gk.Group != "" {
+		kind += "." + gk.Group
+	}
+	return fmt.Sprintf("%s/%s", kind, o.GetName())
+}
