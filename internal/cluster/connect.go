@@ -72,21 +72,22 @@ func Connect(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o ConnectOpti
 	if err != nil {
 		return nil, err
 	}
-	return l.open(o), nil
+	return l.by(l.scout, o), nil
 }
 
 // link is a connection to a member: what it was made of, and what was made.
 type link struct {
-	address   address
-	token     string
-	config    *rest.Config
-	transport *http.Transport
-	identity  *identity
-	client    *http.Client // by config
+	address  address
+	token    string
+	identity *identity
+	main     *http.Transport // opens connections only to the cluster that identity expects
+	scout    *http.Transport // finds out who is there
+	config   *rest.Config    // by main, for all the work
+	client   *http.Client    // by scout, for probes
 }
 
 // follow returns the link for a KubeFedCluster and its secret: the same one if nothing that matters has changed, one with the same
-// transport (and so the same connections) if only the token has.
+// transports (and so the same connections) if only the token has.
 func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o ConnectOptions) (*link, error) {
 	a, err := addressOf(cluster)
 	if err != nil {
@@ -101,33 +102,41 @@ func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o Co
 	}
 	next := &link{address: a, token: token}
 	if l != nil && l.address == a {
-		next.transport, next.identity = l.transport, l.identity
-	} else if next.transport, next.identity, err = a.open(); err != nil {
+		next.identity, next.main, next.scout = l.identity, l.main, l.scout
+	} else if err := next.dig(); err != nil {
 		return nil, err
 	}
-	next.config = next.guarded(o)
-	next.client, err = rest.HTTPClientFor(next.config)
-	return next, err
+	next.identity.use(token)
+	return next, next.equip(o)
 }
 
-// guarded returns the config that writes only to the cluster whose identity was verified.
-func (l *link) guarded(o ConnectOptions) *rest.Config {
-	c := l.open(o)
-	c.Wrap(func(rt http.RoundTripper) http.RoundTripper {
-		return gate{endpoint: l.address.endpoint, identity: l.identity, next: rt}
-	})
-	return c
+// dig makes new transports. Nothing is dialled until they are used.
+func (l *link) dig() (err error) {
+	l.identity = &identity{ask: l.address.askAnew}
+	if l.main, err = l.address.open(l.identity.admit); err != nil {
+		return err
+	}
+	l.scout, err = l.address.open(nil)
+	return err
 }
 
-// open returns the config for an address and a token, whoever may be there.
-func (l *link) open(o ConnectOptions) *rest.Config {
+// equip makes the config and the client.
+func (l *link) equip(o ConnectOptions) (err error) {
+	l.config = l.by(l.main, o)
+	l.config.Wrap(func(rt http.RoundTripper) http.RoundTripper { return gate{l.identity, rt} })
+	l.client, err = rest.HTTPClientFor(l.by(l.scout, o))
+	return err
+}
+
+// by returns the config for an address and a token by a transport.
+func (l *link) by(t *http.Transport, o ConnectOptions) *rest.Config {
 	if o.QPS == 0 {
 		o.QPS, o.Burst = 20, 30
 	}
 	c := &rest.Config{
 		Host:        l.address.endpoint,
 		BearerToken: l.token,
-		Transport:   l.transport,
+		Transport:   t,
 		UserAgent:   "hansa/" + o.Version,
 		QPS:         o.QPS,
 		Burst:       o.Burst,
@@ -136,18 +145,11 @@ func (l *link) open(o ConnectOptions) *rest.Config {
 	return c
 }
 
-// handshakes returns the number of connections opened so far.
-func (l *link) handshakes() int64 {
-	if l == nil {
-		return 0
-	}
-	return l.identity.handshakes.Load()
-}
-
 // close ends the connections that nobody uses.
 func (l *link) close() {
 	if l != nil {
-		l.transport.CloseIdleConnections()
+		l.main.CloseIdleConnections()
+		l.scout.CloseIdleConnections()
 	}
 }
 

@@ -142,14 +142,13 @@ func (k *keeper) round(ctx context.Context) {
 	k.follow()
 	k.publish()
 	start := k.clock.Now()
-	covered := k.link.handshakes()
 	seen := k.probe(ctx)
 	if ctx.Err() != nil {
 		return // a probe that was cut off says nothing
 	}
 	k.metrics.probed(k.cluster.Name, k.clock.Since(start))
 	f := k.findings(seen)
-	k.draw(f, covered)
+	k.draw(f)
 	k.commit(ctx, f)
 	k.publish()
 	k.metrics.show(k.cluster, k.credentialEnd())
@@ -170,7 +169,7 @@ func (k *keeper) follow() {
 		k.malformed = configError(err)
 		return
 	}
-	if k.link == nil || l.transport != k.link.transport {
+	if k.link == nil || l.main != k.link.main {
 		k.moveTo(l)
 	}
 	if l != k.link {
@@ -184,7 +183,10 @@ func (k *keeper) follow() {
 func (k *keeper) moveTo(l *link) {
 	k.moved = k.link != nil
 	k.link.close()
-	l.identity.suspect = k.rouse
+	l.identity.suspect = func() {
+		l.scout.CloseIdleConnections() // they may still lead where the others no longer do
+		k.rouse()
+	}
 	k.streak, k.verified, k.probed, k.topologyAt = streak{}, false, false, time.Time{}
 }
 
@@ -235,14 +237,14 @@ func (k *keeper) credentialEnd() time.Time {
 	return life.Expires
 }
 
-// draw takes the verdict into account, and opens or shuts the gate for writes.
-func (k *keeper) draw(f findings, covered int64) {
+// draw takes the verdict into account, and opens or shuts the way for requests.
+func (k *keeper) draw(f findings) {
 	k.last, k.probed = f.verdict(), true
 	k.streak = k.streak.next(k.last.standing == standsReady)
 	switch k.last.standing {
 	case standsReady:
 		k.verified = true
-		k.link.identity.expect(f.sight.idPath, f.sight.id, covered)
+		k.link.identity.expect(f.sight.idPath, f.sight.id)
 	case standsForeign:
 		k.verified = false
 		k.link.identity.forbid()

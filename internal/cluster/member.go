@@ -30,7 +30,8 @@ type Member struct {
 	// Reason and Message say why the member is ready or not: a word for programs, a text without times for people.
 	Reason, Message string
 	// Config says how the member is reached, nil if that cannot be told. The pointer changes only with the endpoint, the CA, the
-	// proxy, the TLS checks or the credential. It refuses to write until the member's identity was verified.
+	// proxy, the TLS checks or the credential. It sends nothing until the member's identity was verified, and nothing
+	// over a connection that leads to another cluster: requests fail with ErrNotVerified then.
 	Config *rest.Config
 }
 

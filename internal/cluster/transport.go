@@ -59,25 +59,26 @@ func (c tlsChecks) String() string {
 
 // Waits of a connection. A request's own deadline comes from its context; these bound what a context cannot, and free what hangs.
 const (
-	dialTimeout      = 10 * time.Second
-	keepAlive        = 15 * time.Second
-	handshakeTimeout = 10 * time.Second
+	dialTimeout = 10 * time.Second
+	keepAlive   = 15 * time.Second
+	// handshakeTimeout covers the question who is there, too.
+	handshakeTimeout = askTimeout + 10*time.Second
 	// headerTimeout is just above the 60 s after which an API server gives up a request itself.
 	headerTimeout = 65 * time.Second
 	idleTimeout   = 90 * time.Second
 )
 
-// open makes the transport for an address. Nothing is dialled until it is used.
-func (a address) open() (*http.Transport, *identity, error) {
+// open makes a transport for an address. Nothing is dialled until it is used. If admit is there, it has the last word on each new
+// connection.
+func (a address) open(admit func() error) (*http.Transport, error) {
 	proxy, err := parseProxy(a.proxy)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	who := &identity{}
 	dialer := &net.Dialer{Timeout: dialTimeout, KeepAlive: keepAlive, ControlContext: refuseLinkLocal}
 	t := &http.Transport{
 		DialContext:           dialer.DialContext,
-		TLSClientConfig:       a.tls(who),
+		TLSClientConfig:       a.tls(admit),
 		TLSHandshakeTimeout:   handshakeTimeout,
 		ResponseHeaderTimeout: headerTimeout,
 		IdleConnTimeout:       idleTimeout,
@@ -86,12 +87,12 @@ func (a address) open() (*http.Transport, *identity, error) {
 	if proxy != nil {
 		t.Proxy = http.ProxyURL(proxy) // else the environment's, as every Kubernetes client does
 	}
-	return utilnet.SetTransportDefaults(t), who, nil
+	return utilnet.SetTransportDefaults(t), nil
 }
 
 // tls returns the settings for the member's certificate. Where a check is left out, Go's own verification is off and the rest of it is
 // done here.
-func (a address) tls(who *identity) *tls.Config {
+func (a address) tls(admit func() error) *tls.Config {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if a.ca != "" {
 		c.RootCAs = x509.NewCertPool()
@@ -99,11 +100,15 @@ func (a address) tls(who *identity) *tls.Config {
 	}
 	c.InsecureSkipVerify = a.checks.insecure() //nolint:gosec // asked for in the spec, shown by the condition InsecureTLS
 	c.VerifyConnection = func(s tls.ConnectionState) error {
-		who.handshakes.Add(1)
-		if !a.checks.insecure() || a.checks.skipAll {
-			return nil
+		if a.checks.insecure() && !a.checks.skipAll {
+			if err := a.verify(s.PeerCertificates, c.RootCAs); err != nil {
+				return err
+			}
 		}
-		return a.verify(s.PeerCertificates, c.RootCAs)
+		if admit != nil {
+			return admit()
+		}
+		return nil
 	}
 	return c
 }
