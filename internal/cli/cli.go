@@ -8,6 +8,7 @@ import (
 	goflag "flag"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,11 +23,13 @@ import (
 type Streams struct {
 	In       io.Reader
 	Out, Err io.Writer
+	// verbosity is the value of -v.
+	verbosity *int
 }
 
 // say tells the user something on stderr, if -v is at least the level.
 func (s Streams) say(level int, format string, args ...any) {
-	if klog.V(klog.Level(level)).Enabled() {
+	if level == 0 || s.verbosity != nil && *s.verbosity >= level {
 		fmt.Fprintf(s.Err, format+"\n", args...)
 	}
 }
@@ -37,8 +40,12 @@ var quiet = Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
 // Run executes kubefedctl with its arguments and returns the exit code.
 func Run(ctx context.Context, args []string, s Streams) int {
 	started := false
+	s.verbosity = new(int)
 	root := New(s)
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	root.PersistentPreRun = func(*cobra.Command, []string) {
+		started = true
+		setLogLevel(*s.verbosity)
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var known *fail.Error
@@ -78,7 +85,7 @@ func New(s Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fail.BadUsage.New("%s", err).Try("%s --help", c.CommandPath())
 	})
-	addLogFlags(root.PersistentFlags())
+	addLogFlags(root.PersistentFlags(), s)
 	root.SetGlobalNormalizationFunc(normalize)
 	for _, g := range groups {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
@@ -113,16 +120,36 @@ func normalize(_ *pflag.FlagSet, name string) pflag.NormalizedName {
 	return pflag.NormalizedName(name)
 }
 
+// libraryVerbosity is the -v from which on the libraries below tell what they do, as each request to an API server.
+const libraryVerbosity = 6
+
 // addLogFlags accepts the flags of Kubernetes' logging library on every command; all but -v are out of sight.
-func addLogFlags(flags *pflag.FlagSet) {
-	logs := goflag.NewFlagSet("logs", goflag.ContinueOnError)
-	klog.InitFlags(logs)
+func addLogFlags(flags *pflag.FlagSet, s Streams) {
+	logs := logFlags()
 	logs.Duration("log_flush_frequency", 5*time.Second, "how often log files are flushed")
 	logs.VisitAll(func(f *goflag.Flag) {
+		if f.Name == "v" {
+			return
+		}
 		p := pflag.PFlagFromGoFlag(f)
 		p.Name = strings.ReplaceAll(p.Name, "_", "-")
-		p.Hidden = p.Name != "v"
+		p.Hidden = true
 		flags.AddFlag(p)
 	})
-	flags.Lookup("v").Usage = "how much to tell: 2 tells each step, 6 and more each request"
+	if s.verbosity == nil {
+		s.verbosity = new(int)
+	}
+	flags.IntVarP(s.verbosity, "v", "v", 0, fmt.Sprintf("how much to tell: 2 tells each step, %d and more each request", libraryVerbosity))
+}
+
+func logFlags() *goflag.FlagSet {
+	logs := goflag.NewFlagSet("logs", goflag.ContinueOnError)
+	klog.InitFlags(logs)
+	return logs
+}
+
+func setLogLevel(v int) {
+	if v >= libraryVerbosity {
+		_ = logFlags().Set("v", strconv.Itoa(v))
+	}
 }

@@ -15,6 +15,7 @@ import (
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/convert"
+	"github.com/hansa-io/hansa/internal/dryrun"
 	"github.com/hansa-io/hansa/internal/enable"
 	"github.com/hansa-io/hansa/internal/fail"
 	"github.com/hansa-io/hansa/internal/join"
@@ -236,7 +237,7 @@ func (w *federation) print(items []item) error {
 func (w *federation) create(ctx context.Context, i item) error {
 	from := title(client.ObjectKeyFromObject(i.object))
 	if a := i.object.GetAnnotations(); len(a) > 0 {
-		w.say(0, "Annotations defined for %s %q will not appear in the template of the federated resource: %v", i.resource.Kind, from, a)
+		w.say(0, "Annotations defined for %s %q will not appear in the template of the federated resource: %v", i.resource.Kind, from, brief(i.resource, a))
 	}
 	o := convert.Federated(i.object, i.federated.Group, i.federated.Version)
 	o.SetKind(i.federated.Kind)
@@ -256,17 +257,33 @@ func (w *federation) create(ctx context.Context, i item) error {
 	return nil
 }
 
+// brief is annotations without long values, and without any of a Secret's: kubectl keeps a copy of the whole object in one.
+func brief(r enable.Resource, annotations map[string]string) map[string]string {
+	const long = 40
+	out := map[string]string{}
+	for key, value := range annotations {
+		if len(value) > long || r.Kind == "Secret" {
+			value = "..."
+		}
+		out[key] = value
+	}
+	return out
+}
+
 func (w *federation) createSoon(ctx context.Context, o *unstructured.Unstructured) error {
 	var last error
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
 		last = w.dryRun.Writer(w.host.Client).Create(ctx, o)
 		absent := apierrors.IsNotFound(last) || meta.IsNoMatchError(last)
+		if absent && w.dryRun == dryrun.Server {
+			return true, nil // the type that it needs is not there, as nothing is written in a dry run
+		}
 		if absent {
 			return false, nil
 		}
 		return true, last
 	})
-	if err != nil && last != nil {
+	if wait.Interrupted(err) && last != nil {
 		return last
 	}
 	return err

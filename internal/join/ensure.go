@@ -7,9 +7,9 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/hansa-io/hansa/internal/dryrun"
@@ -28,49 +28,70 @@ type made struct {
 	object client.Object
 }
 
+// happened says what became of a thing.
+type happened string
+
+const (
+	created happened = "Created"
+	updated happened = "Updated"
+	kept    happened = "Kept"
+)
+
 // ensure makes a thing be in a cluster as it must be.
 func (w *writer) ensure(ctx context.Context, in Cluster, t thing) error {
-	w.tell(t.doing)
-	if err := w.write(ctx, in, t); err != nil {
+	if t.doing != "" {
+		w.tell(t.doing)
+	}
+	var what happened
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() (err error) {
+		what, err = w.write(ctx, in, t)
+		return err
+	})
+	if err != nil {
 		return fail.API(in.At(), "write "+name(t.object), err)
 	}
-	w.tell(t.done)
+	if t.done != "" {
+		w.tell(string(what) + " " + t.done)
+	}
 	return nil
 }
 
-// tell shows a line, and shows it without -v in a dry run: there it is all that happens.
+// tell shows a line; in a dry run it does so without -v, as there it is all that happens.
 func (w *writer) tell(line string) {
-	switch {
-	case line == "":
-	case w.dry != dryrun.None:
+	if w.dry != dryrun.None {
 		w.say(0, "%s%s", line, w.dry.Suffix())
-	default:
-		w.say(2, "%s", line)
+		return
 	}
+	w.say(2, "%s", line)
 }
 
-func (w *writer) write(ctx context.Context, in Cluster, t thing) error {
+func (w *writer) write(ctx context.Context, in Cluster, t thing) (happened, error) {
 	c := w.dry.Writer(in.Client)
 	err := c.Get(ctx, client.ObjectKeyFromObject(t.object), t.object)
-	if err == nil && t.stale != nil && t.stale() {
-		if err = c.Delete(ctx, t.object, precondition(t.object)); err == nil {
-			t.object.SetUID("")
-			t.object.SetResourceVersion("")
-			err = apierrors.NewNotFound(corev1.Resource("replaced"), t.object.GetName())
-		}
-	}
 	switch {
 	case apierrors.IsNotFound(err):
-		return w.create(ctx, in, c, t)
+		return created, w.create(ctx, in, c, t)
 	case err != nil:
-		return err
+		return "", err
+	case t.stale != nil && t.stale():
+		return updated, w.replace(ctx, in, c, t)
 	}
 	before := t.object.DeepCopyObject()
 	t.set()
 	if equality.Semantic.DeepEqual(before, t.object) {
-		return nil
+		return kept, nil
 	}
-	return c.Update(ctx, t.object)
+	return updated, c.Update(ctx, t.object)
+}
+
+// replace deletes what cannot be changed and makes it anew.
+func (w *writer) replace(ctx context.Context, in Cluster, c client.Client, t thing) error {
+	if err := c.Delete(ctx, t.object, precondition(t.object)); err != nil {
+		return err
+	}
+	t.object.SetUID("")
+	t.object.SetResourceVersion("")
+	return w.create(ctx, in, c, t)
 }
 
 func (w *writer) create(ctx context.Context, in Cluster, c client.Client, t thing) error {

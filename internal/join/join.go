@@ -91,7 +91,6 @@ func join(ctx context.Context, w *writer, host, member Cluster, o Options, k kno
 	if err := w.ensure(ctx, host, stored); err != nil {
 		return err
 	}
-	w.tell("Created secret in host cluster named: " + stored.object.GetName())
 	return w.ensure(ctx, host, memberThing(o, member, k, token, stored.object.GetName()))
 }
 
@@ -123,6 +122,7 @@ func credentialThing(o Options, n names, k known, token grant, endpoint string) 
 			token.annotate(s, o.Namespace+"/"+n.account, n.account, k.memberID, endpoint)
 		},
 		doing: "Creating cluster credentials secret in host cluster",
+		done:  "secret in host cluster named: " + k.secretName,
 	}
 }
 
@@ -147,7 +147,7 @@ func memberThing(o Options, member Cluster, k known, token grant, secretName str
 				c.Spec.DisabledTLSValidations = []fedv1.TLSValidation{fedv1.TLSAll}
 			}
 		},
-		done: "Created federated cluster resource",
+		done: "federated cluster resource",
 	}
 }
 

@@ -3,6 +3,7 @@ package join
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -27,6 +28,7 @@ func Leave(ctx context.Context, host Cluster, member *Cluster, o Options, say Sa
 	for i := range clusters {
 		if clusters[i].Name == o.Name {
 			l.record = &clusters[i]
+			l.id = idOf(clusters[i])
 		}
 	}
 	if err := l.fromMember(ctx, member); err != nil {
@@ -41,6 +43,8 @@ type leaving struct {
 	names
 	host   Cluster
 	record *fedv1.KubeFedCluster
+	// id of the member, as recorded or as seen.
+	id string
 }
 
 // fromMember removes the member's part. With Force, whatever keeps it from doing so is only told.
@@ -87,11 +91,12 @@ func (l *leaving) identify(ctx context.Context, member Cluster) (hostID, memberI
 	if hostID, err = l.host.ID(ctx); err != nil {
 		return "", "", err
 	}
-	if l.record != nil && idOf(*l.record) != "" && idOf(*l.record) != memberID {
+	if l.id != "" && l.id != memberID {
 		return "", "", fail.OtherCluster.New("%s is not the cluster that joined as %q", member.At(), l.Name).
-			Because(fmt.Errorf("its cluster id is %s, that of the member is %s", memberID, idOf(*l.record))).
+			Because(fmt.Errorf("its cluster id is %s, that of the member is %s", memberID, l.id)).
 			Try("name the member's context with --cluster-context, or use --force if that cluster is gone: nothing is removed from this one")
 	}
+	l.id = memberID
 	var sa corev1.ServiceAccount
 	err = member.Client.Get(ctx, client.ObjectKey{Namespace: l.Namespace, Name: l.account}, &sa)
 	if owner := sa.Annotations[fedv1.HostIDAnnotation]; err == nil && owner != "" && owner != hostID {
@@ -137,18 +142,21 @@ func (l *leaving) removeNamespace(ctx context.Context, member Cluster, isHost bo
 
 // fromHost removes the host's secrets and its record of the member.
 func (l *leaving) fromHost(ctx context.Context) error {
+	secrets, err := credentialsOf(ctx, l.host, l.Options, l.id)
+	if err != nil {
+		return err
+	}
+	if l.record != nil && !slices.Contains(secrets, l.record.Spec.SecretRef.Name) {
+		secrets = append(secrets, l.record.Spec.SecretRef.Name)
+	}
 	var gone []client.Object
-	if l.record == nil {
-		l.say(0, "KubeFedCluster %s/%s does not exist in %s: the cluster has left already", l.Namespace, l.Name, l.host.At())
-	} else {
-		secrets, err := credentialsOf(ctx, l.host, l.Options, idOf(*l.record))
-		if err != nil {
-			return err
-		}
-		for _, s := range append([]string{l.record.Spec.SecretRef.Name}, secrets...) {
-			gone = append(gone, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: s}})
-		}
+	for _, s := range secrets {
+		gone = append(gone, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: l.Namespace, Name: s}})
+	}
+	if l.record != nil {
 		gone = append(gone, l.record)
+	} else {
+		l.say(0, "KubeFedCluster %s/%s does not exist in %s: the cluster has left already", l.Namespace, l.Name, l.host.At())
 	}
 	l.failed = nil
 	for _, o := range gone {

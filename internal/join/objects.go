@@ -49,7 +49,7 @@ type thing struct {
 	object client.Object
 	set    func()
 	stale  func() bool
-	// doing and done are told before and after.
+	// doing is told before; done after, behind the word for what happened.
 	doing, done string
 }
 
@@ -58,7 +58,7 @@ func namespaceThing(name string) thing {
 		object: &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}},
 		set:    func() {},
 		doing:  "Creating " + name + " namespace in joining cluster",
-		done:   "Created " + name + " namespace in joining cluster",
+		done:   name + " namespace in joining cluster",
 	}
 }
 
@@ -72,7 +72,7 @@ func accountThing(o Options, n names, hostID string) thing {
 			sa.AutomountServiceAccountToken = ptr.To(false)
 		},
 		doing: "Creating service account in joining cluster: " + o.Name,
-		done:  "Created service account: " + n.account + " in joining cluster: " + o.Name,
+		done:  "service account: " + n.account + " in joining cluster: " + o.Name,
 	}
 }
 
@@ -88,7 +88,7 @@ func boundSecretThing(o Options, n names) (thing, *corev1.Secret) {
 			}
 		},
 		doing: "Creating service account token secret in joining cluster: " + o.Name,
-		done:  "Created service account token secret: " + n.account + " in joining cluster: " + o.Name,
+		done:  "service account token secret: " + n.account + " in joining cluster: " + o.Name,
 	}, s
 }
 
@@ -111,7 +111,7 @@ func announce(things []thing, o Options, n names, what ...string) []thing {
 	for i, w := range what {
 		line := w + " for service account: " + n.account + " in joining cluster: " + o.Name
 		things[2*i].doing = "Creating " + line
-		things[2*i+1].done = "Created " + line
+		things[2*i+1].done = line
 	}
 	return things
 }

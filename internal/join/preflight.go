@@ -159,13 +159,17 @@ func readTypes(ctx context.Context, host Cluster, o Options) ([]fedv1.FederatedT
 // secretName is the name of the host's secret: what the user says, else what the member uses already, else what an unfinished join
 // of the same cluster left, else a new one.
 func secretName(ctx context.Context, host Cluster, clusters []fedv1.KubeFedCluster, o Options, memberID string) (string, error) {
+	for _, c := range clusters {
+		used := c.Spec.SecretRef.Name
+		switch {
+		case c.Name != o.Name && o.SecretName != "" && used == o.SecretName:
+			return "", fail.AlreadyJoined.New("secret %s/%s holds the credential of member %q", o.Namespace, used, c.Name).Try("choose another --secret-name")
+		case c.Name == o.Name && o.SecretName == "" && used != "":
+			return used, nil
+		}
+	}
 	if o.SecretName != "" {
 		return o.SecretName, nil
-	}
-	for _, c := range clusters {
-		if c.Name == o.Name && c.Spec.SecretRef.Name != "" {
-			return c.Spec.SecretRef.Name, nil
-		}
 	}
 	left, err := credentialsOf(ctx, host, o, memberID)
 	if err != nil {
