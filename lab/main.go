@@ -7,6 +7,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	_ "time/tzdata" // CronJobs name time zones, and the machine may have no database of them
 
 	"github.com/spf13/cobra"
@@ -15,6 +16,8 @@ import (
 	_ "k8s.io/component-base/logs/json/register"          // --logging-format=json
 	_ "k8s.io/component-base/metrics/prometheus/clientgo" // client-go's metrics at /metrics
 	_ "k8s.io/component-base/metrics/prometheus/version"  // kubernetes_build_info at /metrics
+	kubectlcmd "k8s.io/kubectl/pkg/cmd"
+	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
@@ -29,7 +32,13 @@ const (
 	kwok                  = "kwok"
 )
 
+// kubectl is no component, but a name that this binary answers to as well.
+const kubectl = "kubectl"
+
 func main() {
+	if filepath.Base(os.Args[0]) == kubectl { // by a link of that name
+		os.Exit(runKubectl())
+	}
 	if len(os.Args) > 1 {
 		if run, ok := components()[os.Args[1]]; ok {
 			os.Args = os.Args[1:] // the component reads its flags from there
@@ -54,4 +63,12 @@ func components() map[string]func() int {
 		kubeScheduler: kubernetes(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
 		kwok:          kubernetes(newKwokCommand),
 	}
+}
+
+// runKubectl is kubectl itself, so that a machine that has nothing but Go can play what a user types.
+func runKubectl() int {
+	if err := cli.RunNoErrOutput(kubectlcmd.NewDefaultKubectlCommand()); err != nil {
+		kubectlutil.CheckErr(err)
+	}
+	return 0
 }

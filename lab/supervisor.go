@@ -22,7 +22,6 @@ import (
 type supervisor struct {
 	dir     folder
 	nursery nursery
-	stop    context.CancelFunc
 
 	mu       sync.Mutex
 	lab      lab
@@ -44,7 +43,7 @@ func supervise(dir folder, keeper int) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	s := &supervisor{
-		dir: dir, nursery: newNursery(), stop: stop,
+		dir: dir, nursery: newNursery(),
 		children: map[string]map[string]*process{}, bringing: map[string]*sync.Mutex{},
 	}
 	if s.lab, err = dir.load(); err != nil {
@@ -55,9 +54,8 @@ func supervise(dir folder, keeper int) error {
 	}
 	orphaned := watchKeeper(ctx, keeper)
 	go func() {
-		if <-orphaned; true {
-			stop()
-		}
+		<-orphaned
+		stop()
 	}()
 	err = s.serve(ctx)
 	err = errors.Join(err, s.killClusters(s.clusters()))
@@ -232,6 +230,9 @@ func (s *supervisor) startComponent(ctx context.Context, c cluster, components [
 func (s *supervisor) ensureProcess(c cluster, component string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if _, ok := s.lab.find(c.Name); !ok {
+		return errors.New("it has been taken down meanwhile")
+	}
 	if p := s.children[c.Name][component]; p != nil && !p.hasEnded() {
 		return p.signal(syscall.SIGCONT)
 	}
@@ -256,18 +257,28 @@ func (s *supervisor) act(ctx context.Context, r actRequest) error {
 		return fmt.Errorf("cluster %s has no %q; it has %s", c.Name, r.Component, strings.Join(c.components(), ", "))
 	}
 	if r.Verb == "start" {
-		ctx, cancel := context.WithTimeout(ctx, r.Timeout)
-		defer cancel()
-		if r.Component == "" {
-			return s.bringUp(ctx, c)
-		}
-		return s.startComponent(ctx, c, []string{r.Component})
+		return s.start(ctx, c, r)
 	}
 	do, ok := map[string]func(*process) error{"pause": pause, "resume": resume, "kill": killChild}[r.Verb]
 	if !ok {
 		return fmt.Errorf("unknown verb %q", r.Verb)
 	}
 	return s.forEach(c, r.Component, do)
+}
+
+func (s *supervisor) start(ctx context.Context, c cluster, r actRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
+	defer cancel()
+	var err error
+	if r.Component == "" {
+		err = s.bringUp(ctx, c)
+	} else {
+		err = s.startComponent(ctx, c, []string{r.Component})
+	}
+	if err != nil {
+		return fmt.Errorf("cluster %s: %w", c.Name, err)
+	}
+	return nil
 }
 
 func (s *supervisor) known(name string) (cluster, error) {
@@ -337,12 +348,14 @@ func (s *supervisor) down(names []string) error {
 			return err
 		}
 	}
+	s.mu.Lock()
+	s.lab = s.lab.without(names) // from here on nothing of them is started
+	s.mu.Unlock()
 	if err := s.killClusters(names); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.lab = s.lab.without(names)
 	for _, name := range names {
 		delete(s.children, name)
 	}
@@ -391,6 +404,7 @@ func startSupervisor(dir folder, keeper int) error {
 	defer out.Close()
 	cmd := selfCommand("supervise", "--dir="+string(dir), "--until-exit-of="+strconv.Itoa(keeper))
 	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Dir = string(dir) // it should not hold on to the caller's
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start supervisor: %w", err)

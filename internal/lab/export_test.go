@@ -1,0 +1,4 @@
+package lab
+
+// TryRun is Run that returns its error.
+func (l *Lab) TryRun(args ...string) (string, error) { return l.run(args...) }
