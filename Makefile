@@ -1,0 +1,66 @@
+# One line a target; `make` alone prints them.
+export GOFLAGS ?= -buildvcs=false
+export KUBECONFIG :=
+
+V       ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.1.0-dev)
+X       := github.com/hansa-io/hansa/internal/version
+LDFLAGS := -s -w -X $(X).version=$(V) -X $(X).commit=$(shell git rev-parse HEAD 2>/dev/null)
+GOTEST  := go test -timeout 20m
+GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-all unit lint fmt gen gen-check lab lab-build lab-down clean
+
+help: ## print the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+build: bin/hansa bin/kubefedctl lab-build ## build bin/hansa, bin/kubefedctl and bin/hansa-lab
+
+bin/hansa bin/kubefedctl: bin/%: $(GO_SRC)
+	go build -ldflags '$(LDFLAGS)' -o $@ ./cmd/$*
+
+# Real control planes are a large build: the first takes about 15 minutes of CPU time and 4 GB of disk, later ones seconds.
+lab-build: bin/hansa-lab ## build bin/hansa-lab, the control planes that everything is tested against
+bin/hansa-lab: $(wildcard lab/*.go) lab/go.mod lab/go.sum lab/build.sh
+	@echo "building real control planes into $@ (the first time takes some minutes)"
+	lab/build.sh $@ && ln -sf hansa-lab bin/kubectl
+
+demo: build ## play the walkthrough on two real clusters, step by step (KEEP=1 leaves them running)
+	go run ./test/demo
+
+test: build lint gen-check ## everything that CI runs: vet, lint, unit and property tests, stories on the lab
+	go vet ./...
+	cd lab && go vet ./... && $(GOTEST) ./...
+	$(GOTEST) -p 1 ./...
+
+test-all: build ## the long suites as well
+	$(GOTEST) -p 1 ./... -args -long
+
+unit: ## the tests that need no lab
+	$(GOTEST) -short ./...
+
+lint: bin/tools/golangci-lint ## run the linters
+	bin/tools/golangci-lint run ./...
+
+fmt: bin/tools/golangci-lint ## format the code
+	bin/tools/golangci-lint fmt ./...
+
+gen: bin/tools/controller-gen ## make the generated code and CRDs anew
+	bin/tools/controller-gen object paths=./api/...
+	bin/tools/controller-gen crd paths=./api/... output:crd:dir=config/crd
+	go generate ./config
+
+gen-check: gen ## fail if generated files are not up to date
+	@git diff --exit-code --stat -- api config || { echo "generated files have changed: commit what make gen made"; exit 1; }
+
+bin/tools/%: tools/go.mod tools/go.sum
+	cd tools && go build -o ../bin/tools/ tool
+
+lab: lab-build ## start the clusters global and business and print how to reach them
+	bin/hansa-lab up
+
+lab-down: ## stop them
+	bin/hansa-lab down
+
+clean: ## remove what was built
+	rm -rf bin
