@@ -58,6 +58,19 @@ func Run(ctx context.Context, args []string, s Streams) int {
 	return int(fail.ExitOf(err))
 }
 
+// needs says that these arguments, and no more, must be given.
+func needs(names ...string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) < len(names):
+			return fail.BadUsage.New("%s is required", strings.Join(names[len(args):], " and ")).Try("%s --help", c.CommandPath())
+		case len(args) > len(names):
+			return fail.BadUsage.New("unexpected argument %q", args[len(names)]).Try("%s --help", c.CommandPath())
+		}
+		return nil
+	}
+}
+
 // usage is cobra's complaint about the command line as a failure; its suggestion, if there is one, is the hint.
 func usage(err error) error {
 	what, suggestion, _ := strings.Cut(err.Error(), "\n\n")
@@ -77,8 +90,8 @@ func New(s Streams) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
-		Args:          cobra.NoArgs,
 	}
+	root.SuggestionsMinimumDistance = 2
 	root.SetIn(s.In)
 	root.SetOut(s.Out)
 	root.SetErr(s.Err)

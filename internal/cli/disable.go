@@ -27,7 +27,7 @@ func disableVerb(s Streams) *cobra.Command {
 		Long: "Disable the federation of an API type: stops its propagation and removes its FederatedTypeConfig. Federated objects, and what they\n" +
 			"made in the members, stay as they are.",
 		Example: "  # Stop federating Deployments\n  kubefedctl disable deployments.apps --host-cluster-context global",
-		Args:    cobra.ExactArgs(1),
+		Args:    needs("NAME"),
 		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, args[0], s) },
 	}
 	f.add(c)

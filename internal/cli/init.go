@@ -30,7 +30,7 @@ func initVerb(s Streams) *cobra.Command {
 			"Settings and types that are there already stay as they are. Running it again brings everything else up to date.",
 		Example: "  # Install into the cluster of the context global\n  kubefedctl init --host-cluster-context global\n\n" +
 			"  # Print what would be installed, for GitOps\n  kubefedctl init --dry-run -o yaml > hansa.yaml",
-		Args: cobra.NoArgs,
+		Args: needs(),
 		RunE: func(c *cobra.Command, _ []string) error { return f.run(c, s) },
 	}
 	f.add(c)

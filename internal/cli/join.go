@@ -68,7 +68,7 @@ func joinVerb(s Streams) *cobra.Command {
 		Long: "Make a cluster a member of the federation: a service account with its rights in the cluster, a credential of that account and a\n" +
 			"KubeFedCluster in the host. What the kubeconfig logs in with is used for this, and stored nowhere.",
 		Example: "  # Join the cluster of the context business\n  kubefedctl join business --cluster-context business --host-cluster-context global --v=2",
-		Args:    cobra.ExactArgs(1),
+		Args:    needs("CLUSTER_NAME"),
 		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, args[0], s) },
 	}
 	f.add(c)

@@ -26,7 +26,7 @@ func orphaningVerb(s Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "orphaning-deletion",
 		Short: "Choose what becomes of the members' objects when a federated object is deleted",
-		Args:  cobra.NoArgs,
+		Args:  needs(),
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
@@ -46,7 +46,7 @@ func orphaningMode(s Streams, verb, short string, do act) *cobra.Command {
 		Use:     verb + " TYPE NAME",
 		Short:   short,
 		Example: "  kubefedctl orphaning-deletion " + verb + " federatedsecrets mysecret -n test",
-		Args:    cobra.ExactArgs(2),
+		Args:    needs("TYPE", "NAME"),
 		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, args, do, s) },
 	}
 	f.add(c)

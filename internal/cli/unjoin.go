@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/hansa-io/hansa/internal/dryrun"
+	"github.com/hansa-io/hansa/internal/fail"
 	"github.com/hansa-io/hansa/internal/join"
 )
 
@@ -21,7 +24,7 @@ func unjoinVerb(s Streams) *cobra.Command {
 			"federation has put into the cluster stay there.",
 		Example: "  # End the membership of business\n  kubefedctl unjoin business --cluster-context business --host-cluster-context global --v=2\n\n" +
 			"  # The cluster is gone for ever\n  kubefedctl unjoin business --host-cluster-context global --force",
-		Args: cobra.ExactArgs(1),
+		Args: needs("CLUSTER_NAME"),
 		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0], s) },
 	}
 	f.add(c)
@@ -52,7 +55,7 @@ func (f *unjoinFlags) run(c *cobra.Command, name string, s Streams) error {
 	case err == nil:
 		member = &reached
 	case !f.force:
-		return err
+		return orForce(err)
 	default:
 		s.say(0, "WARNING: %v", err)
 	}
@@ -63,4 +66,13 @@ func (f *unjoinFlags) run(c *cobra.Command, name string, s Streams) error {
 		s.say(0, "cluster %q has left the federation of %q", name, host.Context)
 	}
 	return nil
+}
+
+// orForce adds the other way out to a failure to reach the member.
+func orForce(err error) error {
+	var e *fail.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	return e.Try("%s\nor, if the cluster is gone for ever: --force", e.Hint)
 }

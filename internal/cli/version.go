@@ -19,7 +19,7 @@ func versionVerb(s Streams) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  cobra.NoArgs,
+		Args:  needs(),
 		Run: func(*cobra.Command, []string) {
 			fmt.Fprintf(s.Out, "kubefedctl version: version.Info{Version:%q, GitCommit:%q, GitTreeState:%q, BuildDate:%q, GoVersion:%q, Compiler:%q, Platform:%q}\n",
 				release, commit, treeState, date, runtime.Version(), runtime.Compiler, runtime.GOOS+"/"+runtime.GOARCH)

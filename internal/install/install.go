@@ -78,8 +78,8 @@ func (i Installer) write(ctx context.Context, o *unstructured.Unstructured) (Res
 	switch {
 	case err != nil && !absent:
 		return "", err
-	case !absent && isOwn(o):
-		return Unchanged, nil // settings and types are the user's once they exist
+	case !absent && (isOwn(o) || o.GetKind() == "Namespace"):
+		return Unchanged, nil // settings, types and the namespace's labels are the user's once they exist
 	}
 	applied := o.DeepCopy()
 	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner(FieldManager), client.ForceOwnership)
