@@ -243,7 +243,8 @@ func tokenFor(a address, secret *corev1.Secret, name string) (string, error) {
 	}
 	if u, err := parseEndpoint(made); err != nil || u.String() != a.endpoint {
 		return "", malformed(ReasonEndpointMismatch,
-			"the token in secret %q was made for %q and is not sent to %q: join the cluster again, or put spec.apiEndpoint back", name, made, a.endpoint)
+			"the token in secret %q was made for %q and is not sent to %q: join the cluster again, or put spec.apiEndpoint back",
+			name, clean(made), clean(a.endpoint))
 	}
 	return token, nil
 }

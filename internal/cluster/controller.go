@@ -124,7 +124,9 @@ func (c *Controller) Start(ctx context.Context) error {
 	defer c.running.Wait()
 	defer stop()
 	loop, err := controller.NewUnmanaged("kubefedcluster", controller.Options{
-		Reconciler:         reconcile.Func(func(_ context.Context, r reconcile.Request) (reconcile.Result, error) { return c.follow(ctx, r.Name) }),
+		Reconciler: reconcile.Func(func(_ context.Context, r reconcile.Request) (reconcile.Result, error) {
+			return c.follow(ctx, r.Name)
+		}),
 		Logger:             c.log,
 		SkipNameValidation: ptr.To(true), // a process may lead more than once
 	})

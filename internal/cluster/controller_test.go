@@ -14,7 +14,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -103,11 +105,25 @@ func (f *federation) must(err error) {
 
 func (f *federation) idOf(name string) types.UID {
 	f.t.Helper()
+	var ns corev1.Namespace
+	f.must(f.in(name).Get(f.t.Context(), client.ObjectKey{Name: "kube-system"}, &ns))
+	return ns.UID
+}
+
+// in returns a client for a cluster of the lab.
+func (f *federation) in(name string) client.Client {
+	f.t.Helper()
 	c, err := client.New(f.lab.Config(name), client.Options{})
 	f.must(err)
-	var ns corev1.Namespace
-	f.must(c.Get(f.t.Context(), client.ObjectKey{Name: "kube-system"}, &ns))
-	return ns.UID
+	return c
+}
+
+// node makes a node with labels, until the test ends.
+func (f *federation) node(in string, labels map[string]string) {
+	f.t.Helper()
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: f.namespace, Labels: labels}}
+	f.must(f.in(in).Create(f.t.Context(), n))
+	f.t.Cleanup(func() { f.must(f.in(in).Delete(context.Background(), n)) })
 }
 
 // run lets a Controller work until the returned function is called, or the test ends.
@@ -153,7 +169,8 @@ func (f *federation) join(name string, to *rest.Config, change ...func(*fedv1.Ku
 	c := &fedv1.KubeFedCluster{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name},
 		Spec: fedv1.KubeFedClusterSpec{
-			APIEndpoint: to.Host, CABundle: to.CAData, SecretRef: fedv1.LocalSecretReference{Name: name}},
+			APIEndpoint: to.Host, CABundle: to.CAData, SecretRef: fedv1.LocalSecretReference{Name: name},
+		},
 	}
 	for _, do := range change {
 		do(c, s)
@@ -228,6 +245,7 @@ func reads(ctx context.Context, config *rest.Config) error {
 func TestControllerMemberLifecycle(t *testing.T) {
 	f := newFederation(t)
 	id := f.idOf("m1")
+	f.node("m1", map[string]string{"topology.kubernetes.io/zone": "z1", "topology.kubernetes.io/region": "r1"})
 	before := goleak.IgnoreCurrent() // the test's own connections
 	stop := f.run()
 	f.join("m1", f.lab.Config("m1"))
@@ -246,6 +264,9 @@ func TestControllerMemberLifecycle(t *testing.T) {
 	}
 	if v := f.cluster("m1").Status.KubernetesVersion; v != "v1.37.2" {
 		t.Errorf("version %q", v)
+	}
+	if s := f.cluster("m1").Status; len(s.Zones) != 1 || s.Zones[0] != "z1" || text(s.Region) != "r1" {
+		t.Errorf("zones %v, region %q", s.Zones, text(s.Region))
 	}
 	if n := f.series("m1"); n == 0 {
 		t.Error("no metrics")
@@ -350,9 +371,12 @@ func TestControllerCredentials(t *testing.T) {
 		t.Errorf("conditions %v", got)
 	}
 	f.must(f.Create(t.Context(), &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "m1",
-			Annotations: map[string]string{fedv1.CredentialEndpointAnnotation: "https://elsewhere"}},
-		Data: map[string][]byte{"token": []byte(to.BearerToken)}}))
+		ObjectMeta: metav1.ObjectMeta{
+			Namespace: f.namespace, Name: "m1",
+			Annotations: map[string]string{fedv1.CredentialEndpointAnnotation: "https://elsewhere"},
+		},
+		Data: map[string][]byte{"token": []byte(to.BearerToken)},
+	}))
 	f.becomes("m1", ReasonEndpointMismatch)
 }
 
@@ -415,6 +439,37 @@ func TestControllerDuplicate(t *testing.T) {
 	}
 	f.must(f.Delete(t.Context(), f.cluster("b")))
 	f.becomes("a", "")
+}
+
+// A member joined by KubeFed in namespaced scope shows no more than its KubeFed namespace, and is known by that.
+func TestControllerNamespacedMember(t *testing.T) {
+	f := newFederation(t)
+	m1 := f.in("m1")
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}
+	f.must(m1.Create(t.Context(), ns))
+	t.Cleanup(func() { f.must(m1.Delete(context.Background(), ns)) })
+	meta := metav1.ObjectMeta{Namespace: ns.Name, Name: "m1-host"}
+	account, token := &corev1.ServiceAccount{ObjectMeta: meta}, &authenticationv1.TokenRequest{}
+	f.must(m1.Create(t.Context(), account))
+	f.must(m1.Create(t.Context(), &rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
+		APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"},
+	}}}))
+	f.must(m1.Create(t.Context(), &rbacv1.RoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{Kind: "Role", Name: meta.Name},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: meta.Namespace, Name: meta.Name}},
+	}))
+	f.must(m1.SubResource("token").Create(t.Context(), account, token))
+	f.run()
+	to := f.lab.Config("m1")
+	to.BearerToken = token.Status.Token
+	f.join("m1", to)
+	if m := f.becomes("m1", ""); m.ID != NamespaceID(ns.UID) {
+		t.Errorf("ID = %q, want that of the namespace, %q", m.ID, ns.UID)
+	}
+	f.edit("m1", func(c *fedv1.KubeFedCluster) {
+		c.Annotations = map[string]string{fedv1.CredentialClusterIDAnnotation: string(f.idOf("m1"))}
+	})
+	f.becomes("m1", ReasonForbidden) // it has to be a cluster that it does not show to be
 }
 
 // Connections that break and black holes are noticed and overcome.

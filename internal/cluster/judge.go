@@ -195,7 +195,8 @@ func (f findings) aboutCredential(v verdict) fedv1.ClusterCondition {
 	case f.overdue != "":
 		return is(metav1.ConditionUnknown, "RotationFailed", "the token ends soon and could not be renewed: "+f.overdue)
 	case f.eternal:
-		return is(metav1.ConditionTrue, "LongLivedCredential", "the member accepts the token, which never ends: kubefedctl join can replace it by one that does")
+		return is(metav1.ConditionTrue, "LongLivedCredential",
+			"the member accepts the token, which never ends: kubefedctl join can replace it by one that does")
 	}
 	return is(metav1.ConditionTrue, "TokenAccepted", "the member accepts the token")
 }
@@ -291,7 +292,7 @@ func eventsOf(old, now fedv1.KubeFedClusterStatus) []event {
 	news := func(t fedv1.ClusterConditionType, s metav1.ConditionStatus) (fedv1.ClusterCondition, bool) {
 		c, ok := find(now.Conditions, t)
 		before, had := find(old.Conditions, t)
-		return c, ok && c.Status == s && !(had && sameMeaning(before, c))
+		return c, ok && c.Status == s && (!had || !sameMeaning(before, c))
 	}
 	warn := func(reason string, c fedv1.ClusterCondition) {
 		out = append(out, event{corev1.EventTypeWarning, reason, text(c.Message)})

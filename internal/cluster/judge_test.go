@@ -48,44 +48,90 @@ func TestJudgeFirstProbe(t *testing.T) {
 		want     []string
 		message  string // of the first condition
 	}{
-		"well": {findings{sight: aGoodSight},
+		"well": {
+			findings{sight: aGoodSight},
 			[]string{"Ready=True ClusterReady", "IdentityVerified=True Verified", "CredentialsValid=True TokenAccepted", "v1.37.2", "id A"},
-			"/healthz responded with ok"},
-		"well, as pinned": {findings{sight: aGoodSight, pinned: "A", eternal: true},
+			"/healthz responded with ok",
+		},
+		"well, as pinned": {
+			findings{sight: aGoodSight, pinned: "A", eternal: true},
 			[]string{"Ready=True ClusterReady", "IdentityVerified=True Verified", "CredentialsValid=True LongLivedCredential", "v1.37.2", "id A"},
-			"/healthz responded with ok"},
-		"not ok": {findings{sight: sight{}, pinned: "A"},
-			[]string{"Ready=False ClusterNotReady", "Offline=False ClusterReachable", "IdentityVerified=Unknown ClusterNotReady",
-				"CredentialsValid=True TokenAccepted", "id A"}, "/healthz responded without ok"},
-		"refused": {findings{sight: failed(ReasonConnectionRefused)},
-			unknown("Offline=True ClusterNotReachable", "ConnectionRefused"), "cluster is not reachable: the text"},
+			"/healthz responded with ok",
+		},
+		"not ok": {
+			findings{sight: sight{}, pinned: "A"},
+			[]string{
+				"Ready=False ClusterNotReady", "Offline=False ClusterReachable", "IdentityVerified=Unknown ClusterNotReady",
+				"CredentialsValid=True TokenAccepted", "id A",
+			},
+			"/healthz responded without ok",
+		},
+		"refused": {
+			findings{sight: failed(ReasonConnectionRefused)},
+			unknown("Offline=True ClusterNotReachable", "ConnectionRefused"), "cluster is not reachable: the text",
+		},
 		"timeout":  {findings{sight: failed(ReasonTimeout)}, unknown("Offline=True ClusterNotReachable", "Timeout"), ""},
 		"bad cert": {findings{sight: failed(ReasonTLSFailed)}, unknown("Offline=True ClusterNotReachable", "TLSVerificationFailed"), ""},
-		"401": {findings{sight: failed(ReasonUnauthorized)},
-			[]string{"Offline=True ClusterNotReachable", "IdentityVerified=Unknown Unauthorized", "CredentialsValid=False Unauthorized"}, ""},
-		"403": {findings{sight: failed(ReasonForbidden)},
-			[]string{"Offline=True ClusterNotReachable", "IdentityVerified=Unknown Forbidden", "CredentialsValid=False Forbidden"}, ""},
-		"malformed": {findings{config: malformed(ReasonCAInvalid, "bad CA"), pinned: "A"},
-			append(unknown("ConfigMalformed=True ClusterConfigMalformed", "CABundleInvalid"), "id A"), "cluster's configuration may be malformed: bad CA"},
-		"no secret": {findings{config: malformed(ReasonSecretNotFound, "no secret")},
-			[]string{"ConfigMalformed=True ClusterConfigMalformed", "IdentityVerified=Unknown SecretNotFound", "CredentialsValid=False SecretNotFound"}, ""},
-		"other endpoint": {findings{config: malformed(ReasonEndpointMismatch, "other")},
-			unknown("ConfigMalformed=True EndpointMismatch", "EndpointMismatch"), ""},
-		"another cluster": {findings{sight: aGoodSight, pinned: "B"},
-			[]string{"Ready=False IdentityMismatch", "Offline=False ClusterReachable", "IdentityVerified=False IdentityMismatch",
-				"CredentialsValid=True TokenAccepted", "id B"},
-			`the endpoint is another cluster than the one that joined: its kube-system namespace has UID "A", not "B"`},
-		"twice": {findings{sight: aGoodSight, older: "m0"},
-			[]string{"Ready=False DuplicateCluster", "Offline=False ClusterReachable", "IdentityVerified=False DuplicateCluster",
-				"CredentialsValid=True TokenAccepted"}, `the same cluster has already joined as "m0"`},
-		"hides its identity": {findings{sight: sight{healthy: true, idFault: &fault{ReasonForbidden, "403 Forbidden"}}},
-			[]string{"Ready=False IdentityUnknown", "Offline=False ClusterReachable", "IdentityVerified=Unknown Forbidden",
-				"CredentialsValid=True TokenAccepted"}, ""},
-		"token ends": {findings{sight: aGoodSight, overdue: "forbidden"},
-			[]string{"Ready=True ClusterReady", "IdentityVerified=True Verified", "CredentialsValid=Unknown RotationFailed", "v1.37.2", "id A"}, ""},
-		"insecure": {findings{sight: aGoodSight, disabled: "*"},
-			[]string{"Ready=True ClusterReady", "IdentityVerified=True Verified", "CredentialsValid=True TokenAccepted",
-				"InsecureTLS=True ValidationDisabled", "v1.37.2", "id A"}, ""},
+		"401": {
+			findings{sight: failed(ReasonUnauthorized)},
+			[]string{"Offline=True ClusterNotReachable", "IdentityVerified=Unknown Unauthorized", "CredentialsValid=False Unauthorized"},
+			"",
+		},
+		"403": {
+			findings{sight: failed(ReasonForbidden)},
+			[]string{"Offline=True ClusterNotReachable", "IdentityVerified=Unknown Forbidden", "CredentialsValid=False Forbidden"},
+			"",
+		},
+		"malformed": {
+			findings{config: malformed(ReasonCAInvalid, "bad CA"), pinned: "A"},
+			append(unknown("ConfigMalformed=True ClusterConfigMalformed", "CABundleInvalid"), "id A"), "cluster's configuration may be malformed: bad CA",
+		},
+		"no secret": {
+			findings{config: malformed(ReasonSecretNotFound, "no secret")},
+			[]string{"ConfigMalformed=True ClusterConfigMalformed", "IdentityVerified=Unknown SecretNotFound", "CredentialsValid=False SecretNotFound"},
+			"",
+		},
+		"other endpoint": {
+			findings{config: malformed(ReasonEndpointMismatch, "other")},
+			unknown("ConfigMalformed=True EndpointMismatch", "EndpointMismatch"), "",
+		},
+		"another cluster": {
+			findings{sight: aGoodSight, pinned: "B"},
+			[]string{
+				"Ready=False IdentityMismatch", "Offline=False ClusterReachable", "IdentityVerified=False IdentityMismatch",
+				"CredentialsValid=True TokenAccepted", "id B",
+			},
+			`the endpoint is another cluster than the one that joined: its kube-system namespace has UID "A", not "B"`,
+		},
+		"twice": {
+			findings{sight: aGoodSight, older: "m0"},
+			[]string{
+				"Ready=False DuplicateCluster", "Offline=False ClusterReachable", "IdentityVerified=False DuplicateCluster",
+				"CredentialsValid=True TokenAccepted",
+			},
+			`the same cluster has already joined as "m0"`,
+		},
+		"hides its identity": {
+			findings{sight: sight{healthy: true, idFault: &fault{ReasonForbidden, "403 Forbidden"}}},
+			[]string{
+				"Ready=False IdentityUnknown", "Offline=False ClusterReachable", "IdentityVerified=Unknown Forbidden",
+				"CredentialsValid=True TokenAccepted",
+			},
+			"",
+		},
+		"token ends": {
+			findings{sight: aGoodSight, overdue: "forbidden"},
+			[]string{"Ready=True ClusterReady", "IdentityVerified=True Verified", "CredentialsValid=Unknown RotationFailed", "v1.37.2", "id A"},
+			"",
+		},
+		"insecure": {
+			findings{sight: aGoodSight, disabled: "*"},
+			[]string{
+				"Ready=True ClusterReady", "IdentityVerified=True Verified", "CredentialsValid=True TokenAccepted",
+				"InsecureTLS=True ValidationDisabled", "v1.37.2", "id A",
+			},
+			"",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := after(tc.findings)
@@ -117,8 +163,13 @@ func TestJudgeThresholds(t *testing.T) {
 		"another cluster":       {ready, findings{sight: aGoodSight, pinned: "B"}, streak{bad: 1}, false, "Ready=False IdentityMismatch"},
 		"no configuration":      {ready, findings{config: malformed("X", "y")}, streak{bad: 1}, false, "ConfigMalformed=True ClusterConfigMalformed"},
 		"another kind of bad":   {offline, findings{pinned: "A"}, streak{bad: 1}, false, "Ready=False ClusterNotReady"},
-		"another cause of the same": {offline, findings{sight: failed(ReasonConnectionRefused)}, streak{bad: 1}, false,
-			"Offline=True ClusterNotReachable"},
+		"another cause of the same": {
+			offline,
+			findings{sight: failed(ReasonConnectionRefused)},
+			streak{bad: 1},
+			false,
+			"Offline=True ClusterNotReachable",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := judge(after(tc.old), tc.now, circumstances{streak: tc.streak, health: threshold, moved: tc.moved, now: metav1.Unix(200, 0)})
@@ -268,7 +319,8 @@ func TestStreak(t *testing.T) {
 func TestHealthOf(t *testing.T) {
 	n, zero := int64(7), int64(0)
 	got := HealthOf(&fedv1.ClusterHealthCheckConfig{
-		Period: &metav1.Duration{Duration: time.Second}, FailureThreshold: &n, SuccessThreshold: &zero})
+		Period: &metav1.Duration{Duration: time.Second}, FailureThreshold: &n, SuccessThreshold: &zero,
+	})
 	want := Health{Period: time.Second, Timeout: 3 * time.Second, FailureThreshold: 7, SuccessThreshold: 1}
 	if got != want {
 		t.Errorf("HealthOf = %+v, want %+v", got, want)

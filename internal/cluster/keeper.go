@@ -3,7 +3,9 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -126,7 +128,7 @@ func (k *keeper) rouse() {
 func (k *keeper) run(ctx context.Context) {
 	defer func() { k.link.close() }()
 	for ctx.Err() == nil {
-		k.round(ctx)
+		k.safely(ctx, k.round)
 		timer := k.clock.NewTimer(k.health().Period)
 		select {
 		case <-ctx.Done():
@@ -135,6 +137,16 @@ func (k *keeper) run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// safely keeps a panic from ending more than the round that it happens in.
+func (k *keeper) safely(ctx context.Context, do func(context.Context)) {
+	defer func() {
+		if p := recover(); p != nil {
+			k.log.Error(fmt.Errorf("panic: %v", p), "the cluster could not be probed", "stack", string(debug.Stack()))
+		}
+	}()
+	do(ctx)
 }
 
 // round probes the member once and draws the consequences.
@@ -146,7 +158,9 @@ func (k *keeper) round(ctx context.Context) {
 	if ctx.Err() != nil {
 		return // a probe that was cut off says nothing
 	}
-	k.metrics.probed(k.cluster.Name, k.clock.Since(start))
+	if k.malformed == nil {
+		k.metrics.probed(k.cluster.Name, k.clock.Since(start))
+	}
 	f := k.findings(seen)
 	k.draw(f)
 	k.commit(ctx, f)
@@ -194,12 +208,17 @@ func (k *keeper) probe(ctx context.Context) sight {
 	if k.malformed != nil {
 		return sight{}
 	}
-	return k.look(ctx, k.link, question{
+	q := question{
 		pinned:    Pinned(k.cluster, k.secret),
 		namespace: k.namespace,
 		topology:  !k.verified || k.clock.Since(k.topologyAt) >= topologyPeriod,
 		timeout:   k.health().Timeout,
-	})
+	}
+	s := k.look(ctx, k.link, q)
+	if q.topology && s.id != "" {
+		k.topologyAt = k.clock.Now() // a member that does not show its nodes is not asked again at once
+	}
+	return s
 }
 
 // findings adds to what was seen what is known besides.
@@ -253,9 +272,6 @@ func (k *keeper) draw(f findings) {
 		if k.link != nil {
 			k.link.identity.forbid()
 		}
-	}
-	if f.sight.topology != nil {
-		k.topologyAt = k.clock.Now()
 	}
 }
 
@@ -352,7 +368,7 @@ func (k *keeper) member() Member {
 		ID:         id,
 		Labels:     k.cluster.Labels,
 		Generation: k.cluster.Generation,
-		Host:       slices.Contains(k.hostIDs, id),
+		Host:       id != "" && slices.Contains(k.hostIDs, id),
 	}
 	if k.malformed == nil {
 		m.Config = k.link.config

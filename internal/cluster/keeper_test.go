@@ -270,9 +270,7 @@ func TestKeeperHost(t *testing.T) {
 
 // Topology is looked for at first contact, then rarely.
 func TestKeeperTopologyIsRare(t *testing.T) {
-	s := newScene(t, aCluster(), aSecret("t"))
-	s.sight.topology = &topology{zones: []string{"z"}}
-	s.rounds(10)
+	s := newScene(t, aCluster(), aSecret("t")).rounds(10)
 	s.clock.Step(topologyPeriod)
 	s.rounds(2)
 	var at []int
@@ -319,9 +317,18 @@ func TestKeeperRotation(t *testing.T) {
 	}
 }
 
+func TestKeeperOutlivesPanic(t *testing.T) {
+	s := newScene(t, aCluster(), aSecret("t"))
+	s.look = func(context.Context, *link, question) sight { panic("poison") }
+	s.safely(t.Context(), s.round)
+	s.look = func(context.Context, *link, question) sight { return aGoodSight }
+	s.safely(t.Context(), s.round)
+	s.watch.want(t, "m1 not ready: Probing", "m1 ready: A")
+}
+
 // A keeper ends with its context, even in the middle of a probe that hangs, and draws no conclusion from that.
 func TestKeeperEnds(t *testing.T) {
-	defer goleak.VerifyNone(t)
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	s := newScene(t, aCluster(readyBefore), aSecret("t"))
 	hangs := make(chan struct{})
 	s.look = func(ctx context.Context, _ *link, _ question) sight {

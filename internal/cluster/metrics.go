@@ -32,9 +32,11 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		state: gauge("kubefedcluster_total", "1 for the state a cluster is in: ready, notready or offline.", "state", "cluster"),
 		health: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "cluster_health_status_duration_seconds", Help: "Time of one probe of one cluster.", Buckets: kubefedBuckets}),
+			Name: "cluster_health_status_duration_seconds", Help: "Time of one probe of one cluster.", Buckets: kubefedBuckets,
+		}),
 		probe: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "kubefed_cluster_probe_duration_seconds", Help: "Time of one probe of a cluster."}, []string{"cluster"}),
+			Name: "kubefed_cluster_probe_duration_seconds", Help: "Time of one probe of a cluster.",
+		}, []string{"cluster"}),
 		conditions: gauge("kubefed_cluster_status_condition", "1 for the status that a condition of a cluster has.", "cluster", "condition", "status"),
 		info:       gauge("kubefed_cluster_info", "What is known of a cluster; several zones are joined by commas.", "cluster", "version", "region", "zone"),
 		expiry: gauge("kubefed_cluster_credential_expiry_timestamp_seconds",

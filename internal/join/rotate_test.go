@@ -51,9 +51,12 @@ func newRotation(t *testing.T) *rotation {
 	r.create(account)
 	r.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "switch"}})
 	r.create(&rbacv1.Role{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{{
-		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{"m1"}, Verbs: []string{"create"}}}})
-	r.create(&rbacv1.RoleBinding{ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "m1"},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: ns, Name: "m1"}}})
+		APIGroups: []string{""}, Resources: []string{"serviceaccounts/token"}, ResourceNames: []string{"m1"}, Verbs: []string{"create"},
+	}}})
+	r.create(&rbacv1.RoleBinding{
+		ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "m1"},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: ns, Name: "m1"}},
+	})
 	first := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](600)}}
 	if err := c.SubResource("token").Create(t.Context(), account, first); err != nil {
 		t.Fatal(err)
@@ -216,8 +219,10 @@ func (r *rotation) answerReviews(code int, body string) {
 			if !strings.HasSuffix(req.URL.Path, "/selfsubjectreviews") {
 				return next.RoundTrip(req)
 			}
-			return &http.Response{StatusCode: code, Request: req, Header: http.Header{"Content-Type": {"application/json"}},
-				Body: io.NopCloser(strings.NewReader(body))}, nil
+			return &http.Response{
+				StatusCode: code, Request: req, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: io.NopCloser(strings.NewReader(body)),
+			}, nil
 		})
 	})
 }
