@@ -1,7 +1,6 @@
 // Package config answers: what must a cluster hold to be the host of a federation? `kubefedctl init` and the Helm chart install
 // the same files.
 //
-//go:generate go tool -modfile=../tools/go.mod controller-gen crd paths=../api/... output:crd:dir=crd
 //go:generate go test . -run TestTypesAreGenerated -update
 package config
 

@@ -205,10 +205,10 @@ func (w *federation) federatedType(ctx context.Context, r enable.Resource) (fedv
 	plain := enable.Federated(enable.Target{APIResource: r.APIResource}, enable.Group, enable.Version)
 	t, err := typeConfig(ctx, w.host, w.namespace, name)
 	switch {
-	case w.output != "" && (err != nil || t == nil):
-		return plain, nil
 	case err != nil:
 		return plain, err
+	case t == nil && w.output != "":
+		return plain, nil
 	case t != nil:
 		return t.Spec.FederatedType, nil
 	case !w.enableType:

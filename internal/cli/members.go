@@ -18,6 +18,7 @@ import (
 	"github.com/hansa-io/hansa/internal/enable"
 	"github.com/hansa-io/hansa/internal/fail"
 	"github.com/hansa-io/hansa/internal/join"
+	"github.com/hansa-io/hansa/internal/version"
 )
 
 // warnMissing tells which members lack a type, or did not say: it cannot be propagated there. That is no reason to fail.
@@ -60,7 +61,7 @@ func serves(ctx context.Context, host join.Cluster, member fedv1.KubeFedCluster,
 	if err := host.Client.Get(ctx, client.ObjectKey{Namespace: member.Namespace, Name: member.Spec.SecretRef.Name}, &secret); err != nil {
 		return false, err
 	}
-	config, err := cluster.Connect(&member, &secret, cluster.ConnectOptions{Version: release})
+	config, err := cluster.Connect(&member, &secret, cluster.ConnectOptions{Version: version.Current().Version})
 	if err != nil {
 		return false, err
 	}

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/errors"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,11 +41,11 @@ func find(all enable.Catalogue, name string, s Streams) (enable.Resource, error)
 	return r, err
 }
 
-// typeConfig reads a FederatedTypeConfig; nil if there is none.
+// typeConfig reads a FederatedTypeConfig; nil if there is none, be it that no control plane is installed.
 func typeConfig(ctx context.Context, host join.Cluster, namespace, name string) (*fedv1.FederatedTypeConfig, error) {
 	t := &fedv1.FederatedTypeConfig{}
 	err := host.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, t)
-	if errors.IsNotFound(err) {
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return nil, nil
 	}
 	return t, fail.API(host.At(), "read FederatedTypeConfig "+namespace+"/"+name, err)

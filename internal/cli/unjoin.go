@@ -40,7 +40,7 @@ func (f *unjoinFlags) run(c *cobra.Command, name string, s Streams) error {
 	s.say(2, "Args and flags: name %s, host: %s, host-system-namespace: %s, kubeconfig: %s, cluster-context: %s, dry-run: %s",
 		name, f.context, f.namespace, f.kubeconfig, f.clusterContext, f.dryRun.String())
 	ctx := c.Context()
-	host, err := f.hostFlags.connect(ctx, s)
+	host, err := f.connect(ctx, s)
 	if err != nil {
 		return err
 	}

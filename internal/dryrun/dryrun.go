@@ -79,6 +79,7 @@ func (reader) Update(context.Context, client.Object, ...client.UpdateOption) err
 func (reader) Patch(context.Context, client.Object, client.Patch, ...client.PatchOption) error {
 	return nil
 }
+
 func (reader) Apply(context.Context, runtime.ApplyConfiguration, ...client.ApplyOption) error {
 	return nil
 }

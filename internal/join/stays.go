@@ -40,9 +40,9 @@ func (l *leaving) tellPropagated(ctx context.Context, member Cluster) {
 }
 
 func someOf(all []metav1.PartialObjectMetadata) string {
-	var out []string
-	for _, o := range all[:min(len(all), shown)] {
-		out = append(out, strings.TrimPrefix(o.Namespace+"/"+o.Name, "/"))
+	out := make([]string, min(len(all), shown))
+	for i := range out {
+		out[i] = strings.TrimPrefix(all[i].Namespace+"/"+all[i].Name, "/")
 	}
 	text := strings.Join(out, ", ")
 	if more := len(all) - shown; more > 0 {
