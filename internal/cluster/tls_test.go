@@ -54,13 +54,13 @@ func newProxy(t *testing.T) *proxy {
 			return
 		}
 		defer to.Close()
-		w.WriteHeader(http.StatusOK)
-		from, _, err := w.(http.Hijacker).Hijack()
+		from, read, err := w.(http.Hijacker).Hijack()
 		if err != nil {
 			return
 		}
 		defer from.Close()
-		go func() { _, _ = io.Copy(to, from); _ = to.Close() }()
+		_, _ = io.WriteString(from, "HTTP/1.1 200 OK\r\n\r\n")
+		go func() { _, _ = io.Copy(to, read); _ = to.Close() }()
 		_, _ = io.Copy(from, to)
 	}))
 	t.Cleanup(p.Close)
