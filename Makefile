@@ -9,7 +9,7 @@ GOTEST  := go test -timeout 20m
 GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-all unit lint fmt gen gen-check lab lab-build lab-down clean
+.PHONY: help build demo bench test test-all unit lint fmt gen gen-check lab lab-build lab-down clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -55,6 +55,9 @@ gen-check: gen ## fail if generated files are not up to date
 
 bin/tools/%: tools/go.mod tools/go.sum
 	cd tools && go build -o ../bin/tools/ tool
+
+bench: build ## measure the federation beside the least that it could cost (BENCH="-n 1000 -members 2")
+	go run ./bench $(BENCH)
 
 lab: lab-build ## start the clusters global and business and print how to reach them
 	bin/hansa-lab up
