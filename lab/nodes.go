@@ -132,9 +132,8 @@ func newKwok(kubeconfig, podRange string) (*controllers.Controller, error) {
 		NodePlayStageParallelism: 4, PodPlayStageParallelism: 4, PodsOnNodeSyncParallelism: 4,
 		ImpersonatingDynamicClient: clients.ToImpersonatingDynamicClient(),
 		ImpersonatingTypedClient:   clients.ToImpersonatingTypedClient(),
-	}
-	if config.ID, err = controllers.Identity(); err != nil {
-		return nil, err
+		// Always the same: after a restart it would wait 40 s for the leases of a holder with another name to expire.
+		ID: "hansa-lab",
 	}
 	if config, err = withClients(config, clients); err != nil {
 		return nil, err

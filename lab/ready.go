@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 )
@@ -96,17 +97,23 @@ func (s *supervisor) apiHealth(c cluster) probe {
 	}
 }
 
-// awaitReady waits for what users take for granted in a cluster: the `default` ServiceAccount, without which no Pod
+// awaitReady waits for what users take for granted in a cluster: the `default` ServiceAccounts, without which no Pod
 // can be made, and, if it has nodes, that Pods can be put on them.
-func (s *supervisor) awaitReady(ctx context.Context, c cluster) error {
+//
+// In a cluster that ran before, the ServiceAccounts are there from then. Unless it wasWhole, one that nobody uses is
+// removed, so that its return shows that the controllers work again; they may be slow to find the API server.
+func (s *supervisor) awaitReady(ctx context.Context, c cluster, wasWhole bool) error {
 	client, err := kubernetes.NewForConfig(s.dir.adminConfig(c))
 	if err != nil {
 		return err
 	}
-	err = s.await(ctx, c, []string{etcd, kubeAPIServer, kubeControllerManager}, "the default ServiceAccount", func(ctx context.Context) error {
-		_, err := client.CoreV1().ServiceAccounts(metav1.NamespaceDefault).Get(ctx, "default", metav1.GetOptions{})
-		return err
-	})
+	if !wasWhole {
+		err := client.CoreV1().ServiceAccounts(metav1.NamespacePublic).Delete(ctx, "default", metav1.DeleteOptions{})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("remove the default ServiceAccount of %s: %w", metav1.NamespacePublic, err)
+		}
+	}
+	err = s.await(ctx, c, []string{etcd, kubeAPIServer, kubeControllerManager}, "the default ServiceAccounts", accountsExist(client))
 	if err != nil || c.Nodes == 0 {
 		return err
 	}
@@ -114,4 +121,15 @@ func (s *supervisor) awaitReady(ctx context.Context, c cluster) error {
 		return err
 	}
 	return s.await(ctx, c, c.components(), "the nodes to be ready", nodesReady(client, c))
+}
+
+func accountsExist(client kubernetes.Interface) probe {
+	return func(ctx context.Context) error {
+		for _, namespace := range []string{metav1.NamespaceDefault, metav1.NamespacePublic} {
+			if _, err := client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }

@@ -193,12 +193,21 @@ func (s *supervisor) bringUp(ctx context.Context, c cluster) error {
 	lock.Lock()
 	defer lock.Unlock()
 	all := c.components()
+	wasWhole := s.allRun(c)
 	for i := range all {
 		if err := s.startComponent(ctx, c, all[:i+1]); err != nil {
 			return err
 		}
 	}
-	return s.awaitReady(ctx, c)
+	return s.awaitReady(ctx, c, wasWhole)
+}
+
+func (s *supervisor) allRun(c cluster) bool {
+	all := s.processes(c.Name)
+	return !slices.ContainsFunc(c.components(), func(component string) bool {
+		p := all[component]
+		return p == nil || p.hasEnded() || p.state() != running
+	})
 }
 
 func (s *supervisor) bringingLock(name string) *sync.Mutex {

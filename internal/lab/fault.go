@@ -31,11 +31,17 @@ func (l *Lab) Resume(t testing.TB, cluster string, components ...string) {
 
 // Kill ends components of the cluster at once, all if none is named, and returns when they have ended: connections
 // break and new ones are refused. Their data stays. They stay dead until Start; in a shared lab until the test ends.
+//
+// After an API server was away, controllers come back to it only when their back-off ends, up to half a minute later,
+// as in any cluster. A shared lab's cluster is therefore started anew as a whole after the test.
 func (l *Lab) Kill(t testing.TB, cluster string, components ...string) {
 	t.Helper()
 	l.each(t, "kill", cluster, components)
 	if l.shared {
-		t.Cleanup(func() { l.Start(t, cluster) })
+		t.Cleanup(func() {
+			l.Run(t, "kill", cluster)
+			l.Start(t, cluster)
+		})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/hansa-io/hansa/internal/lab"
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -125,7 +126,7 @@ func tokenWorks(t *testing.T, l *lab.Lab) {
 		Type:       corev1.SecretTypeServiceAccountToken,
 	})
 	asJoiner := rest.AnonymousClientConfig(config)
-	lab.Eventually(t, 10*time.Second, "the Secret to get its token", func(ctx context.Context) error {
+	lab.Eventually(t, time.Minute, "the Secret to get its token", func(ctx context.Context) error {
 		secret, err := c.CoreV1().Secrets(ns).Get(ctx, "joiner", metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -190,9 +191,46 @@ func contextsAreNamed(t *testing.T, l *lab.Lab) {
 	}
 }
 
+var shared = lab.Shared(lab.Options{Nodes: 1}, "shared")
+
+// TestSharedLabIsMended: what one test breaks in a shared lab is whole for the next, so that Deployments become
+// available on its fake nodes.
+func TestSharedLabIsMended(t *testing.T) {
+	t.Run("break it", func(t *testing.T) {
+		shared(t).Kill(t, "shared", lab.APIServer, lab.Kwok)
+		shared(t).Pause(t, "shared", lab.ControllerManager)
+	})
+	l := shared(t)
+	ns := lab.Namespace(t, l.Config("shared"), "mended")
+	deployments := client(t, l.Config("shared")).AppsV1().Deployments(ns)
+	create(t, deployments.Create, deployment("web", 3))
+	lab.Eventually(t, 30*time.Second, "3 replicas to be available", func(ctx context.Context) error {
+		d, err := deployments.Get(ctx, "web", metav1.GetOptions{})
+		if err == nil && d.Status.AvailableReplicas != 3 {
+			err = fmt.Errorf("%d are available", d.Status.AvailableReplicas)
+		}
+		return err
+	})
+}
+
+func deployment(name string, replicas int32) *appsv1.Deployment {
+	labels := map[string]string{"app": name}
+	return &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas,
+			Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{
+				ObjectMeta: metav1.ObjectMeta{Labels: labels},
+				Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: name, Image: "never-pulled"}}},
+			},
+		},
+	}
+}
+
 // TestLabEndsWithItsKeeper: a lab whose test process is killed goes by itself.
 func TestLabEndsWithItsKeeper(t *testing.T) {
-	l := lab.Start(t, lab.Options{Nodes: 1}, "alone")
+	l := shared(t)
 	keeper := exec.Command("sleep", "600")
 	if err := keeper.Start(); err != nil {
 		t.Fatal(err)
