@@ -230,7 +230,7 @@ func (w Writer) resource(s plan.Step) metadata.ResourceInterface {
 func (w Writer) withdraw(ctx context.Context, s plan.Step, confirm Confirm) Result {
 	live, err := w.resource(s).Get(ctx, s.Name, metav1.GetOptions{})
 	switch {
-	case apierrors.IsNotFound(err) && served(err):
+	case Absent(err, s.Name):
 		return Result{Gone: true, Outcome: plan.Outcome{State: plan.Done, Did: plan.DidNothing}}
 	case err != nil:
 		return failed("DeletionFailed", err)
@@ -273,10 +273,15 @@ func (w Writer) ours(s plan.Step, c *plan.Copy) bool {
 	return c.ControlPlane == s.ControlPlane && (s.Owner == "" || c.Owner == s.Owner)
 }
 
-// served says whether a NotFound speaks of the object, and not of its type: an API server answers for a path that it does not know
-// with a page instead of a Status.
-func served(err error) bool {
-	return !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse)
+// Absent says whether an error of a request for an object says that there is none of this name. A NotFound may also speak of the type:
+// for a path that it does not know, an API server answers with a page, or with a Status that names nothing.
+func Absent(err error, name string) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) || apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+		return false
+	}
+	details := status.Status().Details
+	return details != nil && details.Name == name
 }
 
 func (w Writer) remove(ctx context.Context, s plan.Step, live *metav1.PartialObjectMetadata) Result {
@@ -291,7 +296,7 @@ func (w Writer) remove(ctx context.Context, s plan.Step, live *metav1.PartialObj
 		return failed("DeletionFailed", err)
 	}
 	answer, err := w.clients.raw.Delete().AbsPath(w.path(s)).SetHeader("Content-Type", "application/json").SetHeader("Accept", "application/json").Body(body).Do(ctx).Raw()
-	if apierrors.IsNotFound(err) {
+	if Absent(err, s.Name) {
 		return Result{Gone: true, Outcome: plan.Outcome{State: plan.Done, Did: plan.DidDelete}}
 	}
 	if err != nil {
@@ -320,7 +325,7 @@ func (w Writer) path(s plan.Step) string {
 // release takes our marks off a copy and leaves it to the member.
 func (w Writer) release(ctx context.Context, s plan.Step, confirm Confirm) Result {
 	live, err := w.resource(s).Get(ctx, s.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && served(err) {
+	if Absent(err, s.Name) {
 		return Result{Gone: true, Outcome: plan.Outcome{State: plan.Done}}
 	}
 	if err != nil {
@@ -345,7 +350,7 @@ func (w Writer) unmark(ctx context.Context, s plan.Step, live *metav1.PartialObj
 		return failed("LabelRemovalFailed", err)
 	}
 	_, err = w.resource(s).Patch(ctx, s.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: fedv1.FieldManager})
-	if err != nil && !apierrors.IsNotFound(err) {
+	if err != nil && !Absent(err, s.Name) {
 		return failed("LabelRemovalFailed", err)
 	}
 	return Result{Gone: true, Outcome: plan.Outcome{State: plan.Done, Did: plan.DidRelease}}

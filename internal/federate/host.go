@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/apply"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/rollup"
@@ -35,7 +36,7 @@ func (h host) objects(t intent.Type, key intent.Key) dynamic.ResourceInterface {
 // intent reads a federated object; nil if there is none.
 func (h host) intent(ctx context.Context, t intent.Type, key intent.Key) (*intent.Intent, error) {
 	obj, err := h.objects(t, key).Get(ctx, key.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) && !apierrors.HasStatusCause(err, metav1.CauseTypeUnexpectedServerResponse) {
+	if apply.Absent(err, key.Name) {
 		return nil, nil //nolint:nilnil // there is none, which is what was asked
 	}
 	if err != nil {
@@ -155,7 +156,7 @@ func (r *Reconciler) confirmLeft(ctx context.Context, w plan.World) error {
 		if known || c.UID == "" {
 			continue
 		}
-		if _, err := r.host.clusterLabels(ctx, c.Name); !apierrors.IsNotFound(err) {
+		if _, err := r.host.clusterLabels(ctx, c.Name); !apply.Absent(err, c.Name) {
 			return fmt.Errorf("cluster %s: %w", c.Name, errors.Join(errClusterKnown, err))
 		}
 	}
