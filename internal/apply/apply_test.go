@@ -23,6 +23,8 @@ func TestDo(t *testing.T) {
 			return nil, err
 		}
 		w := clients.For("member", r, kind)
-		return func(ctx context.Context, s plan.Step, confirm apply.Confirm) apply.Result { return apply.Do(ctx, w, s, confirm) }, nil
+		return func(ctx context.Context, s plan.Step, confirm apply.Confirm) apply.Result {
+			return apply.Do(ctx, w, s, confirm)
+		}, nil
 	})
 }

@@ -15,6 +15,9 @@ import (
 
 const somebody = "somebody"
 
+// web is the name of the one object that most tests are about.
+const web = "web"
+
 func (s *site) in(r schema.GroupVersionResource) dynamic.ResourceInterface {
 	if r == namespaces {
 		return s.others.Resource(r)
@@ -31,21 +34,21 @@ func (s *site) creates(r schema.GroupVersionResource, o *unstructured.Unstructur
 	return made
 }
 
-// merges changes an object by a merge patch.
-func (s *site) merges(r schema.GroupVersionResource, name string, patch map[string]any, subresource ...string) {
+// merges changes web by a merge patch.
+func (s *site) merges(r schema.GroupVersionResource, patch map[string]any, subresource ...string) {
 	s.Helper()
 	body, err := json.Marshal(patch)
 	if err != nil {
 		s.Fatal(err)
 	}
-	if _, err := s.in(r).Patch(s.Context(), name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: somebody}, subresource...); err != nil {
+	if _, err := s.in(r).Patch(s.Context(), web, types.MergePatchType, body, metav1.PatchOptions{FieldManager: somebody}, subresource...); err != nil {
 		s.Fatal(err)
 	}
 }
 
-func (s *site) deletes(r schema.GroupVersionResource, name string) {
+func (s *site) deletes(r schema.GroupVersionResource) {
 	s.Helper()
-	if err := s.in(r).Delete(s.Context(), name, metav1.DeleteOptions{}); err != nil {
+	if err := s.in(r).Delete(s.Context(), web, metav1.DeleteOptions{}); err != nil {
 		s.Fatal(err)
 	}
 }

@@ -17,18 +17,18 @@ import (
 
 var withdrawing = []testCase{
 	{"a copy goes, and goes once", func(s *site) {
-		step := removal(plan.Withdraw, s.placed("web", data("a", "1")))
+		step := removal(plan.Withdraw, s.placed(data("a", "1")))
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidDelete, 1).knowsGone(true)
-		s.isGone(configMaps, "web")
+		s.isGone(configMaps, web)
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 	}},
 	{"a copy stays if the host does not confirm", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		s.do(configMaps, removal(plan.Withdraw, made), denies).is(plan.Failed, "", 0).because("DeletionFailed").knowsGone(false)
 		s.untouched(configMaps, made)
 	}},
 	{"the host is asked after the member, right before the removal", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		s.do(configMaps, removal(plan.Withdraw, made), func(context.Context) error {
 			if reads, writes := s.counter.counts(); reads != 1 || writes != 0 {
 				s.Errorf("the host is asked after %d reads and %d writes, want after 1 and 0", reads, writes)
@@ -37,53 +37,53 @@ var withdrawing = []testCase{
 		}).is(plan.Done, plan.DidDelete, 1)
 	}},
 	{"an object of another federated object stays", func(s *site) {
-		other := s.creates(configMaps, marked(s.configMap("web", data("a", "theirs")), controlPlane, otherOwner))
+		other := s.creates(configMaps, marked(s.configMap(web, data("a", "theirs")), controlPlane, otherOwner))
 		s.do(configMaps, removal(plan.Withdraw, other), wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 		s.untouched(configMaps, other)
 	}},
 	{"an object of another control plane stays", func(s *site) {
-		other := s.creates(configMaps, marked(s.configMap("web", data("a", "theirs")), otherControlPlane, owner))
+		other := s.creates(configMaps, marked(s.configMap(web, data("a", "theirs")), otherControlPlane, owner))
 		s.do(configMaps, removal(plan.Withdraw, other), wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 		s.untouched(configMaps, other)
 	}},
 	{"an object without marks stays", func(s *site) {
-		other := s.creates(configMaps, s.configMap("web", data("a", "theirs")))
+		other := s.creates(configMaps, s.configMap(web, data("a", "theirs")))
 		s.do(configMaps, removal(plan.Withdraw, other), wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 		s.untouched(configMaps, other)
 	}},
 	{"a copy that is labelled hands off stays", func(s *site) {
-		made := s.placed("web", data("a", "1"))
-		s.merges(configMaps, "web", map[string]any{"metadata": map[string]any{"labels": map[string]any{fedv1.ManagedLabel: "false"}}})
-		before := s.sees(configMaps, "web")
+		made := s.placed(data("a", "1"))
+		s.merges(configMaps, map[string]any{"metadata": map[string]any{"labels": map[string]any{fedv1.ManagedLabel: "false"}}})
+		before := s.sees(configMaps, web)
 		s.do(configMaps, removal(plan.Withdraw, made), wants).is(plan.Done, plan.DidNothing, 0)
 		s.untouched(configMaps, before)
 	}},
 	{"a copy with another UID than was seen stays, and is said to be there", func(s *site) {
-		seen := s.placed("web", data("a", "1"))
-		s.deletes(configMaps, "web")
-		again := s.placed("web", data("a", "1"))
+		seen := s.placed(data("a", "1"))
+		s.deletes(configMaps)
+		again := s.placed(data("a", "1"))
 		s.do(configMaps, removal(plan.Withdraw, seen), wants).is(plan.Failed, "", 0).because("DeletionFailed").knowsGone(false)
 		s.untouched(configMaps, again)
 	}},
 	{"a copy that changes between the read and the delete stays", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		s.do(configMaps, removal(plan.Withdraw, made), func(context.Context) error {
-			s.merges(configMaps, "web", map[string]any{"data": data("b", "meanwhile")})
+			s.merges(configMaps, map[string]any{"data": data("b", "meanwhile")})
 			return nil
 		}).is(plan.Failed, "", 0).because("DeletionFailed").knowsGone(false)
-		s.has(configMaps, "web", `{"a":"1","b":"meanwhile"}`, "data")
+		s.has(configMaps, web, `{"a":"1","b":"meanwhile"}`, "data")
 	}},
 	{"a copy that is replaced between the read and the delete stays", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		s.do(configMaps, removal(plan.Withdraw, made), func(context.Context) error {
-			s.deletes(configMaps, "web")
-			s.creates(configMaps, s.configMap("web", data("of", "somebody")))
+			s.deletes(configMaps)
+			s.creates(configMaps, s.configMap(web, data("of", "somebody")))
 			return nil
 		}).is(plan.Failed, "", 0).knowsGone(false)
-		s.has(configMaps, "web", `{"of":"somebody"}`, "data")
+		s.has(configMaps, web, `{"of":"somebody"}`, "data")
 	}},
 	{"a look whether nothing is there never deletes what is", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		step := removal(plan.Withdraw, made)
 		step.UID, step.Confirm = "", true
 		d := s.do(configMaps, step, wants).is(plan.Failed, "", 0).knowsGone(false)
@@ -91,31 +91,31 @@ var withdrawing = []testCase{
 			s.Errorf("it does not tell what it found: %v", d.Object)
 		}
 		s.untouched(configMaps, made)
-		s.deletes(configMaps, "web")
+		s.deletes(configMaps)
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 	}},
 	{"a copy that is held by a finalizer in the member is not gone until it is", func(s *site) {
-		s.placed("web", data("a", "1"))
-		s.merges(configMaps, "web", map[string]any{"metadata": map[string]any{"finalizers": []any{"example.com/theirs"}}})
-		step := removal(plan.Withdraw, s.sees(configMaps, "web"))
+		s.placed(data("a", "1"))
+		s.merges(configMaps, map[string]any{"metadata": map[string]any{"finalizers": []any{"example.com/theirs"}}})
+		step := removal(plan.Withdraw, s.sees(configMaps, web))
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidDelete, 1).knowsGone(false)
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidDelete, 0).knowsGone(false) // it is terminating: nothing more to do
-		s.merges(configMaps, "web", map[string]any{"metadata": map[string]any{"finalizers": nil}})
+		s.merges(configMaps, map[string]any{"metadata": map[string]any{"finalizers": nil}})
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 	}},
 	{"the user's delete options are obeyed, save the preconditions, which are ours", func(s *site) {
-		s.do(deployments, place(s.deployment("web", 1), ""), wants).is(plan.Done, plan.DidCreate, 1)
-		live := s.sees(deployments, "web")
+		s.do(deployments, place(s.deployment(1), ""), wants).is(plan.Done, plan.DidCreate, 1)
+		live := s.sees(deployments, web)
 		step := removal(plan.Withdraw, live)
 		foreground, wrong := metav1.DeletePropagationForeground, live.GetUID()+"-not"
 		step.DeleteOptions = &metav1.DeleteOptions{PropagationPolicy: &foreground, Preconditions: &metav1.Preconditions{UID: &wrong}}
-		s.settles(deployments, "web")
+		s.settles(deployments, web)
 		if d := s.do(deployments, step, wants); d.State != plan.Done || d.writes != 1 || d.Gone {
 			s.Errorf("the step ended as %s %s (%s) with %d writes", d.State, d.Did, d.Message, d.writes)
 		}
 	}},
 	{"a type that the cluster does not serve says nothing of its objects", func(s *site) {
-		step := removal(plan.Withdraw, s.configMap("web", nil))
+		step := removal(plan.Withdraw, s.configMap(web, nil))
 		step.Confirm = true
 		for _, missing := range []schema.GroupVersionResource{
 			{Group: "nowhere.example", Version: "v1", Resource: "widgets"},
@@ -127,7 +127,7 @@ var withdrawing = []testCase{
 		}
 	}},
 	{"a removal that was refused by the cluster is a failure", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		step := removal(plan.Withdraw, made)
 		nonsense := metav1.DeletionPropagation("Nonsense")
 		step.DeleteOptions = &metav1.DeleteOptions{PropagationPolicy: &nonsense}
@@ -152,41 +152,41 @@ func (s *site) settles(r schema.GroupVersionResource, name string) {
 
 var releasing = []testCase{
 	{"only our marks leave", func(s *site) {
-		s.placed("web", data("a", "1"))
-		s.merges(configMaps, "web", map[string]any{"metadata": map[string]any{"labels": data("team", "blue"), "annotations": data("note", "kept")}})
-		step := removal(plan.Release, s.sees(configMaps, "web"))
+		s.placed(data("a", "1"))
+		s.merges(configMaps, map[string]any{"metadata": map[string]any{"labels": data("team", "blue"), "annotations": data("note", "kept")}})
+		step := removal(plan.Release, s.sees(configMaps, web))
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidRelease, 1).knowsGone(true)
-		s.has(configMaps, "web", `{"a":"1"}`, "data")
-		s.has(configMaps, "web", `{"team":"blue"}`, "metadata", "labels")
-		s.has(configMaps, "web", `{"note":"kept"}`, "metadata", "annotations")
+		s.has(configMaps, web, `{"a":"1"}`, "data")
+		s.has(configMaps, web, `{"team":"blue"}`, "metadata", "labels")
+		s.has(configMaps, web, `{"note":"kept"}`, "metadata", "annotations")
 		s.do(configMaps, step, wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 	}},
 	{"nothing happens if the host does not confirm", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		s.do(configMaps, removal(plan.Release, made), denies).is(plan.Failed, "", 0).because("LabelRemovalFailed").knowsGone(false)
 		s.untouched(configMaps, made)
 	}},
 	{"an object of another control plane keeps its marks", func(s *site) {
-		other := s.creates(configMaps, marked(s.configMap("web", data("a", "theirs")), otherControlPlane, owner))
+		other := s.creates(configMaps, marked(s.configMap(web, data("a", "theirs")), otherControlPlane, owner))
 		s.do(configMaps, removal(plan.Release, other), wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 		s.untouched(configMaps, other)
 	}},
 	{"a copy that changes between the read and the write keeps its marks", func(s *site) {
-		made := s.placed("web", data("a", "1"))
+		made := s.placed(data("a", "1"))
 		s.do(configMaps, removal(plan.Release, made), func(context.Context) error {
-			s.merges(configMaps, "web", map[string]any{"data": data("b", "meanwhile")})
+			s.merges(configMaps, map[string]any{"data": data("b", "meanwhile")})
 			return nil
 		}).is(plan.Failed, "", 0).because("LabelRemovalFailed").knowsGone(false)
-		s.has(configMaps, "web", `"true"`, "metadata", "labels", fedv1.ManagedLabel)
+		s.has(configMaps, web, `"true"`, "metadata", "labels", fedv1.ManagedLabel)
 	}},
 	{"a copy that is gone is released", func(s *site) {
-		made := s.placed("web", data("a", "1"))
-		s.deletes(configMaps, "web")
+		made := s.placed(data("a", "1"))
+		s.deletes(configMaps)
 		s.do(configMaps, removal(plan.Release, made), wants).is(plan.Done, plan.DidNothing, 0).knowsGone(true)
 	}},
 	{"a type that the cluster does not serve says nothing of its objects", func(s *site) {
 		missing := schema.GroupVersionResource{Group: "nowhere.example", Version: "v1", Resource: "widgets"}
-		s.do(missing, removal(plan.Release, s.configMap("web", nil)), wants).is(plan.Failed, "", 0).knowsGone(false)
+		s.do(missing, removal(plan.Release, s.configMap(web, nil)), wants).is(plan.Failed, "", 0).knowsGone(false)
 	}},
 }
 
