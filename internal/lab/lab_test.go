@@ -13,12 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hansa-io/hansa/internal/lab"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/hansa-io/hansa/internal/lab"
 )
 
 // TestLab goes through the life of a lab: clusters answer, fail in every way that tests need, come back with their
@@ -274,7 +275,7 @@ func assertGone(t *testing.T, dir string, pids []string) {
 			}
 		}
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("%s is still there (%v)", dir, err)
+			return errors.Join(fmt.Errorf("%s is still there", dir), err)
 		}
 		return nil
 	})

@@ -41,7 +41,7 @@ func play(ctx context.Context) (err error) {
 		}
 		err = errors.Join(err, s.clear())
 	}()
-	for n, scene := range scenes() {
+	for n, scene := range walkthrough {
 		fmt.Printf("\n── %d. %s\n", n+1, scene.title)
 		for _, line := range scene.lines {
 			if err := s.typed(ctx, line); err != nil {
