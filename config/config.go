@@ -16,15 +16,18 @@ import (
 	"github.com/hansa-io/hansa/internal/convert"
 )
 
-//go:embed *.yaml crd/*.yaml types/*.yaml rbac/*.yaml
+//go:embed *.yaml crd/*.yaml types/*.yaml rbac/*.yaml policy/*.yaml
 var files embed.FS
 
 // Objects are all objects of an installation, in the order in which they can be created: the namespace, the definitions, the
 // rights, the settings, the ten default types.
 func Objects(namespace string, scope fedv1.ResourceScope) ([]*unstructured.Unstructured, error) {
-	globs := []string{"namespace.yaml", "crd/*.yaml", "types/*.yaml", "rbac/cluster.yaml", "kubefedconfig.yaml"}
-	if scope == fedv1.ScopeNamespaced {
-		globs = []string{"namespace.yaml", "crd/*.yaml", "types/*.yaml", "rbac/namespaced.yaml", "kubefedconfig.yaml"}
+	globs := []string{"namespace.yaml", "crd/*.yaml", "types/*.yaml"}
+	switch scope {
+	case fedv1.ScopeNamespaced:
+		globs = append(globs, "rbac/namespaced.yaml", "kubefedconfig.yaml")
+	default:
+		globs = append(globs, "rbac/cluster.yaml", "policy/*.yaml", "kubefedconfig.yaml")
 	}
 	var all []*unstructured.Unstructured
 	for _, glob := range globs {

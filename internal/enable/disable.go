@@ -55,6 +55,9 @@ func Disable(ctx context.Context, c client.Client, t *fedv1.FederatedTypeConfig,
 		}
 		said(fmt.Sprintf("Propagation controller for FederatedTypeConfig %q is stopped", key))
 	}
+	if err := unlist(ctx, c, t.Spec.FederatedType); err != nil {
+		return err
+	}
 	if deleteCRD {
 		if err := DeleteCRD(ctx, c, crd, said); err != nil {
 			return err

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/kube-openapi/pkg/spec3"
@@ -168,6 +169,23 @@ func TestATypeIsFederatedOnce(t *testing.T) {
 		err := Conflict(c.pair, existing)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
 			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestADisabledTypeLeavesTheFinalizerPolicy(t *testing.T) {
+	policy := &admissionv1.MutatingAdmissionPolicy{}
+	rule := admissionv1.NamedRuleWithOperations{}
+	rule.APIGroups, rule.Resources = []string{Group}, []string{"federatedsecrets", "federatedjobs"}
+	policy.Spec.MatchConstraints = &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{rule}}
+	for _, step := range []struct {
+		plural string
+		found  bool
+		rules  int
+	}{{"federatedconfigmaps", false, 1}, {"federatedsecrets", true, 1}, {"federatedsecrets", false, 1}, {"federatedjobs", true, 0}} {
+		found := dropResource(policy, fedv1.APIResource{Group: Group, PluralName: step.plural})
+		if rules := len(policy.Spec.MatchConstraints.ResourceRules); found != step.found || rules != step.rules {
+			t.Errorf("%s: found %v, %d rules left", step.plural, found, rules)
 		}
 	}
 }

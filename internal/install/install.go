@@ -30,6 +30,8 @@ const (
 	Created    Result = "created"
 	Configured Result = "configured"
 	Unchanged  Result = "unchanged"
+	// Skipped are objects of a kind that this version of Kubernetes does not have; what they do is done later, by the manager.
+	Skipped Result = "skipped: the host does not serve its kind"
 )
 
 // Installer writes objects into one cluster.
@@ -78,6 +80,8 @@ func (i Installer) write(ctx context.Context, o *unstructured.Unstructured) (Res
 	switch {
 	case err != nil && !absent:
 		return "", err
+	case meta.IsNoMatchError(err) && !isOwn(o):
+		return Skipped, nil
 	case !absent && (isOwn(o) || o.GetKind() == "Namespace"):
 		return Unchanged, nil // settings, types and the namespace's labels are the user's once they exist
 	}
