@@ -18,7 +18,11 @@ func (p parser) overrides(value any) {
 	seen := map[string]int{}
 	for n, item := range items {
 		path := fmt.Sprintf("spec.overrides[%d]", n)
-		m, _ := item.(map[string]any)
+		m, ok := item.(map[string]any)
+		if !ok {
+			p.problem(PartOverrides, path, "must be an object")
+			continue
+		}
 		cluster, _ := m["clusterName"].(string)
 		if first, twice := seen[cluster]; twice {
 			p.problem(PartOverrides, path+".clusterName", "cluster %q stands in spec.overrides[%d] already: merge the two items", cluster, first)

@@ -30,11 +30,14 @@ func Parse(obj *unstructured.Unstructured) *Intent {
 	}
 	p := parser{intent: i}
 	p.deleteOptions(obj.GetAnnotations()[fedv1.DeleteOptionAnnotation])
-	spec := p.object(obj.Object, "spec", PartTemplate)
+	spec := p.object(obj.Object, "spec", PartPlacement)
+	if spec == nil && obj.Object["spec"] != nil {
+		p.problem(PartTemplate, "spec", "must be an object")
+	}
 	p.template(spec)
 	p.placement(p.object(spec, "placement", PartPlacement))
 	p.overrides(spec["overrides"])
-	i.RetainReplicas, _, _ = unstructured.NestedBool(spec, "retainReplicas")
+	p.retainReplicas(spec["retainReplicas"])
 	p.status(obj.Object["status"])
 	slices.SortStableFunc(i.Problems, func(a, b Problem) int { return strings.Compare(a.Path, b.Path) })
 	return i
@@ -67,9 +70,17 @@ func (p parser) object(parent map[string]any, key string, part Part) map[string]
 		if key != "spec" {
 			path = "spec." + key
 		}
-		p.problem(part, path, "must be an object, not %T", v)
+		p.problem(part, path, "must be an object")
 		return nil
 	}
+}
+
+func (p parser) retainReplicas(value any) {
+	retain, ok := value.(bool)
+	if !ok && value != nil {
+		p.problem(PartTemplate, "spec.retainReplicas", "must be true or false")
+	}
+	p.intent.RetainReplicas = retain
 }
 
 func (p parser) deleteOptions(value string) {
@@ -122,7 +133,9 @@ func (p parser) withoutUnsupported(template map[string]any) map[string]any {
 				p.intent.Dropped = append(p.intent.Dropped, k)
 			}
 		case "labels":
-			kept[k] = v
+			if !empty(v) {
+				kept[k] = v
+			}
 		case "name":
 			p.misnamed(k, v, p.intent.Name)
 		case "namespace":

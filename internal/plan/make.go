@@ -2,8 +2,7 @@ package plan
 
 import (
 	"slices"
-
-	"k8s.io/apimachinery/pkg/types"
+	"strings"
 
 	"github.com/hansa-io/hansa/internal/intent"
 )
@@ -11,13 +10,12 @@ import (
 // Make decides. It is total: whatever the world looks like, every member that has to do with the object gets a step with a reason.
 func Make(w World) Plan {
 	p := Plan{Key: w.Key, Kind: w.Type.Target.Kind}
+	w.Members = sorted(w.Members)
 	switch {
 	case w.Intent == nil:
 		return absent(p, w)
 	case !valid(w):
-		p.Silent, p.Reason = true, "InvalidName"
-		p.Message = "a FederatedNamespace must have the name of the namespace that it lives in, and that may not be a system namespace"
-		return p
+		return invalid(p, w)
 	case w.Intent.IsDeleting():
 		return deleting(p, w)
 	default:
@@ -31,10 +29,32 @@ func valid(w World) bool {
 		w.Key.Name == w.Key.Namespace && !slices.Contains(w.Settings.SystemNamespaces, w.Key.Namespace)
 }
 
+// invalid touches nothing, and lets go of what some other control plane may have held.
+func invalid(p Plan, w World) Plan {
+	p.Silent, p.Reason = true, InvalidName
+	p.Message = "a FederatedNamespace must have the name of the namespace that it lives in, and that may not be a system namespace"
+	if w.Intent.IsDeleting() && w.Intent.Held {
+		p.Finalizer = RemoveFinalizer
+	}
+	return p
+}
+
+func byName(a, b Member) int { return strings.Compare(a.Name, b.Name) }
+
+func sorted(members []Member) []Member {
+	if slices.IsSortedFunc(members, byName) {
+		return members
+	}
+	return slices.SortedStableFunc(slices.Values(members), byName)
+}
+
 // living is the plan of an object that should be where its placement says.
 func living(p Plan, w World) Plan {
 	where := placementOf(w)
 	p.Reason, p.Message, p.Pending = where.reason, where.message, where.pending
+	if len(w.Members) == 0 {
+		p.Steps = unlisted(w, where)
+	}
 	for _, m := range w.Members {
 		selected := where.selects(m)
 		step, ok := member(w, m, where, selected)
@@ -43,15 +63,32 @@ func living(p Plan, w World) Plan {
 		}
 		step.Selected = selected == Yes
 		p.Steps = append(p.Steps, complete(step, w, m))
-		if m.Debt != nil && step.Verdict == Place {
-			// The debt is of an earlier object of this name; its copy is this object's now.
-			p.Settled = append(p.Settled, m.Name)
+		if !step.Needed && step.Verdict != Hold {
+			p = settled(p, m)
 		}
 	}
 	if !w.Intent.Held && !w.Type.Paused {
 		p.Finalizer = AddFinalizer
 	}
 	return pending(p)
+}
+
+// unlisted holds what is on record where no cluster is listed at all, so that telling of it does not strike out the records.
+func unlisted(w World, where placement) []Step {
+	var members []Member
+	for _, c := range w.Intent.Status.Clusters {
+		m := Member{Name: c.Name}
+		if c.UID != "" {
+			m.Record = &Record{UID: c.UID, Version: c.Version}
+		}
+		members = append(members, m)
+	}
+	members = slices.CompactFunc(sorted(members), func(a, b Member) bool { return a.Name == b.Name })
+	steps := make([]Step, len(members))
+	for n, m := range members {
+		steps[n] = complete(hold(where.reason, where.message), w, m)
+	}
+	return steps
 }
 
 func member(w World, m Member, where placement, selected Tri) (Step, bool) {
@@ -63,7 +100,7 @@ func member(w World, m Member, where placement, selected Tri) (Step, bool) {
 	case selected == Yes:
 		return place(w, m), true
 	case selected == No:
-		return leave(w, m, Deselected, false)
+		return leave(w, m, Deselected, No)
 	case m.Copy != nil && m.Copy.Owner == w.Intent.UID || m.Record != nil:
 		return hold(where.reason, where.message), true
 	default:
@@ -104,11 +141,14 @@ func place(w World, m Member) Step {
 
 func rendered(w World, m Member, version string, s Step) Step {
 	obj, err := render(w, m, version)
-	if err != nil {
+	switch {
+	case err != nil && len(w.Intent.Overrides[m.Name]) == 0:
+		return hold(ComputeResourceFailed, err.Error())
+	case err != nil:
 		return hold(ApplyOverridesFailed, err.Error())
 	}
 	s.Verdict, s.Needed, s.Object, s.Version = Place, true, obj, version
-	s.Adopt = w.Settings.Adopt
+	s.Adopt = w.Settings.Adopt || w.Type.IsNamespace() && m.Host // the host's own namespace is always there already
 	s.KeepReplicas = w.Intent.RetainReplicas && m.Copy != nil && m.Copy.OwnsReplicas
 	return s
 }
@@ -119,7 +159,7 @@ func unseen(m Member) (Step, bool) {
 	case !m.Ready:
 		// Why the member is away is told once, on its KubeFedCluster: here it would move every object's status with it.
 		return hold(ClusterNotReady, "see the conditions of KubeFedCluster "+m.Name), true
-	case m.View == ViewWaiting:
+	case m.View == ViewWaiting, m.View == "":
 		return hold(Observing, ""), true
 	case m.View != ViewSynced:
 		return hold(Reason(m.View), m.ViewMessage), true
@@ -128,49 +168,46 @@ func unseen(m Member) (Step, bool) {
 	}
 }
 
-// leave says how the object comes to be out of a member, or why it stays. certain says that the member is known to have been meant,
-// so that a copy may be there although there is no record of it. The first rule that matches wins.
-func leave(w World, m Member, why Reason, certain bool) (Step, bool) {
-	c := m.Copy
-	known := c != nil || m.Record != nil || m.Debt != nil
-	if !known && !certain {
-		return Step{}, false
-	}
-	if s, ok := unseen(m); ok {
-		return s, true
-	}
+// leave says how the object comes to be out of a member, or why it stays. meant says whether the member may be meant, so that a copy may
+// be there, or on its way, although there is no record of it. The first rule that matches wins.
+func leave(w World, m Member, why Reason, meant Tri) (Step, bool) {
+	c, owed := m.Copy, m.owed()
+	known := c != nil || m.Record != nil
+	away, hidden := unseen(m)
 	switch {
-	case c == nil && !known:
-		return Step{}, false
+	case !known && meant == No && (hidden || m.Debt == nil):
+		return Step{}, false // what is owed where nobody can look is on record already
+	case hidden:
+		return away, true
+	case owed:
+		return repay(w, m), true
 	case c == nil && m.Absent:
 		return Step{Verdict: Withdraw, Reason: Gone}, true
 	case c == nil:
 		return Step{Verdict: Withdraw, Reason: why, Needed: true, Confirm: true}, true
 	case c.ControlPlane != "" && c.ControlPlane != w.Settings.ControlPlane:
 		return Step{}, false
-	case w.Type.IsNamespace() && m.Host:
-		return Step{Verdict: Release, Reason: HostNamespace, Needed: true, UID: c.UID}, true
-	case w.Type.IsNamespace() && c.Adopted:
-		return Step{Verdict: Release, Reason: Adopted, Needed: true, UID: c.UID}, true
-	case w.keeps(c):
-		return Step{Verdict: Release, Reason: Orphaned, Needed: true, UID: c.UID}, true
-	case !w.owns(m, certain):
-		return Step{Verdict: Release, Reason: Unclaimed, Needed: true, UID: c.UID}, true
-	case c.Deleting:
-		return hold(WaitingForRemoval, "the object is terminating"), true
 	default:
-		return Step{Verdict: Withdraw, Reason: why, Needed: true, UID: c.UID}, true
+		return withdraw(w, m, why, meant), true
 	}
 }
 
-func recorded(m Member) types.UID {
+// withdraw is about a copy that is there and not another control plane's. The first rule that matches wins.
+func withdraw(w World, m Member, why Reason, meant Tri) Step {
+	c := m.Copy
 	switch {
-	case m.Record != nil:
-		return m.Record.UID
-	case m.Debt != nil:
-		return m.Debt.UID
+	case w.Type.IsNamespace() && m.Host:
+		return Step{Verdict: Release, Reason: HostNamespace, Needed: true, UID: c.UID}
+	case w.Type.IsNamespace() && c.Adopted:
+		return Step{Verdict: Release, Reason: Adopted, Needed: true, UID: c.UID}
+	case w.keeps(c):
+		return Step{Verdict: Release, Reason: Orphaned, Needed: true, UID: c.UID}
+	case !w.owns(m, meant == Yes):
+		return Step{Verdict: Release, Reason: Unclaimed, Needed: true, UID: c.UID}
+	case c.Deleting:
+		return hold(WaitingForRemoval, "the object is terminating")
 	default:
-		return ""
+		return Step{Verdict: Withdraw, Reason: why, Needed: true, UID: c.UID, DeleteOptions: w.Intent.DeleteOptions}
 	}
 }
 
@@ -183,9 +220,6 @@ func (w World) keeps(c *Copy) bool {
 // owns says whether a copy is this federated object's: the mark on it and the record on the host agree. KubeFed's mark alone names
 // nobody: it is ours where name and placement agree as well.
 func (w World) owns(m Member, meant bool) bool {
-	if m.Debt != nil && m.Copy.Owner == m.Debt.Owner {
-		return m.Debt.UID == "" || m.Debt.UID == m.Copy.UID
-	}
 	if m.Record != nil && m.Record.UID != m.Copy.UID {
 		return false
 	}
@@ -205,28 +239,34 @@ func deleting(p Plan, w World) Plan {
 		p.Pending = true
 		return p
 	}
-	if problem, ok := w.Intent.Problem(intent.PartDeletion); ok {
+	problem, bad := w.Intent.Problem(intent.PartDeletion)
+	if bad {
 		p.Reason, p.Message = ComputeResourceFailed, problem.String()
-		return p
 	}
-	where := placementOf(w)
-	blocked := false
+	where, deadline, blocked := placementOf(w), w.Intent.Deleting.Add(w.Settings.DeletionDeadline), bad
 	p.Debts = map[string]Debt{}
 	for _, m := range w.Members {
-		step, ok := leave(w, m, Deleted, where.selects(m) == Yes)
-		if !ok {
-			continue
+		step, ok := leave(w, m, Deleted, where.meant(m))
+		if away, _ := unseen(m); !ok && !bad && away.Reason == Observing {
+			step, ok = away, true // it may hold a copy that is on no record, and will soon have told
 		}
-		step.DeleteOptions = w.Intent.DeleteOptions
-		p.Steps = append(p.Steps, complete(step, w, m))
 		switch {
-		case step.Verdict == Hold && overdue(w, step):
-			p.Debts[m.Name] = debt(w, m)
-		case step.Verdict == Hold:
-			blocked, p.Recheck = true, w.Intent.Deleting.Add(w.Settings.DeletionDeadline)
-		case step.Reason != Gone:
+		case !ok:
+			continue
+		case bad:
+			step = hold(p.Reason, p.Message)
+		case step.Reason == Unclaimed && where.pending:
+			step, blocked = hold(Observing, where.message), true // whose it is will be known when the placement is
+		case step.Reason == Gone:
+			p = settled(p, m)
+		case step.Verdict != Hold || ends(step.Reason):
 			blocked = true
+		case w.Now.Before(deadline):
+			blocked, p.Recheck = true, deadline
+		default:
+			p.Debts[m.Name] = debt(w, m)
 		}
+		p.Steps = append(p.Steps, complete(step, w, m))
 	}
 	if !blocked {
 		p.Finalizer = RemoveFinalizer
@@ -234,20 +274,31 @@ func deleting(p Plan, w World) Plan {
 	return pending(p)
 }
 
-// overdue says that a deletion has waited long enough for a member that cannot be looked at.
-func overdue(w World, s Step) bool {
-	switch s.Reason {
-	case WaitingForRemoval, Observing:
-		return false
-	default:
-		return !w.Now.Before(w.Intent.Deleting.Add(w.Settings.DeletionDeadline))
+// settled strikes out the debt of an earlier object of this name where its copy is this object's now, or gone.
+func settled(p Plan, m Member) Plan {
+	if m.Debt != nil {
+		p.Settled = append(p.Settled, m.Name)
 	}
+	return p
 }
 
+// ends says that a hold ends by itself, in a member that answers: no deadline counts for it.
+func ends(r Reason) bool { return r == WaitingForRemoval || r == Observing }
+
+// debt is what a deletion leaves behind in a member that it could not look into.
 func debt(w World, m Member) Debt {
-	d := Debt{Owner: w.Intent.UID, UID: recorded(m), Release: w.Intent.Orphan == intent.OrphanAll}
-	if m.Copy != nil {
-		d.UID, d.Release = m.Copy.UID, w.keeps(m.Copy)
+	if m.owed() {
+		return *m.Debt
+	}
+	d := Debt{
+		Owner: w.Intent.UID, DeleteOptions: w.Intent.DeleteOptions,
+		Release: w.Intent.Orphan == intent.OrphanAll, KeepAdopted: w.Intent.Orphan == intent.OrphanAdopted,
+	}
+	switch {
+	case m.Copy != nil:
+		d.UID = m.Copy.UID
+	case m.Record != nil:
+		d.UID = m.Record.UID
 	}
 	return d
 }
@@ -279,21 +330,35 @@ func remnant(w World, m Member) (Step, bool) {
 	if s, ok := unseen(m); ok {
 		return s, true
 	}
+	if m.Debt == nil {
+		return Step{Verdict: Release, Reason: Unclaimed, Needed: true, UID: c.UID, Owner: c.Owner}, true
+	}
+	return repay(w, m), true
+}
+
+// repay does for a federated object that is gone what its deletion could not do. The first rule that matches wins.
+func repay(w World, m Member) Step {
+	c, d := m.Copy, m.Debt
 	switch {
 	case c == nil && m.Absent:
-		return Step{Verdict: Withdraw, Reason: Gone}, true
+		return Step{Verdict: Withdraw, Reason: Gone}
 	case c == nil:
-		return Step{Verdict: Withdraw, Reason: Owed, Needed: true, Confirm: true, Owner: m.Debt.Owner}, true
+		return Step{Verdict: Withdraw, Reason: Owed, Needed: true, Confirm: true, Owner: d.Owner}
 	case c.ControlPlane != w.Settings.ControlPlane:
 		// Someone else has the object now; the debt is void.
-		return Step{Verdict: Withdraw, Reason: Gone}, true
-	case m.Debt == nil || m.Debt.Release || c.Owner != m.Debt.Owner || m.Debt.UID != "" && m.Debt.UID != c.UID,
-		w.Type.IsNamespace() && m.Host:
-		return Step{Verdict: Release, Reason: Unclaimed, Needed: true, UID: c.UID, Owner: c.Owner}, true
+		return Step{Verdict: Withdraw, Reason: Gone}
+	case c.Owner != d.Owner || d.UID != "" && d.UID != c.UID:
+		return Step{Verdict: Release, Reason: Unclaimed, Needed: true, UID: c.UID, Owner: c.Owner}
+	case w.Type.IsNamespace() && m.Host:
+		return Step{Verdict: Release, Reason: HostNamespace, Needed: true, UID: c.UID, Owner: c.Owner}
+	case w.Type.IsNamespace() && c.Adopted:
+		return Step{Verdict: Release, Reason: Adopted, Needed: true, UID: c.UID, Owner: c.Owner}
+	case d.keeps(c):
+		return Step{Verdict: Release, Reason: Orphaned, Needed: true, UID: c.UID, Owner: c.Owner}
 	case c.Deleting:
-		return hold(WaitingForRemoval, "the object is terminating"), true
+		return hold(WaitingForRemoval, "the object is terminating")
 	default:
-		return Step{Verdict: Withdraw, Reason: Owed, Needed: true, UID: c.UID, Owner: c.Owner}, true
+		return Step{Verdict: Withdraw, Reason: Owed, Needed: true, UID: c.UID, Owner: c.Owner, DeleteOptions: d.DeleteOptions}
 	}
 }
 

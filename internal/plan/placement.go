@@ -64,6 +64,15 @@ func (p placement) selects(m Member) Tri {
 	return TriOf(!p.namespace.Applies || selects(p.namespace.Intent.Placement, m))
 }
 
+// meant says whether a member may hold the object because of its placement, when the object is to leave: what the object itself excludes
+// is not meant, whatever its namespace says.
+func (p placement) meant(m Member) Tri {
+	if problem(p.intent) == "" && !selects(p.intent.Placement, m) {
+		return No
+	}
+	return p.selects(m)
+}
+
 // selects follows KubeFed: a list of names, even an empty one, wins over the selector; no selector selects nothing.
 func selects(p intent.Placement, m Member) bool {
 	switch {

@@ -73,6 +73,8 @@ const (
 	NamespaceNotFederated  Reason = "NamespaceNotFederated"
 	ComputePlacementFailed Reason = "ComputePlacementFailed"
 	PlacementUnknown       Reason = "PlacementUnknown"
+	// InvalidName: the federated object is none, for it has a name that none may have.
+	InvalidName Reason = "InvalidName"
 	// Paused: the type's propagation is disabled. DeletionPaused: the deletion budget is spent.
 	Paused         Reason = "Paused"
 	DeletionPaused Reason = "DeletionPaused"

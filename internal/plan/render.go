@@ -1,10 +1,14 @@
 package plan
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -44,40 +48,61 @@ func render(w World, m Member, version string) (*unstructured.Unstructured, erro
 		}
 	}
 	if m.Copy != nil {
-		retain(doc, w)
+		retained(doc, w, empty)
 	}
 	doc, err := patch(doc, w.Intent.Overrides[m.Name])
 	if err != nil {
 		return nil, err
 	}
+	if m.Copy != nil {
+		retained(doc, w, dropEmpty)
+	}
 	return pin(doc, w, m, version)
 }
 
-// retain takes out what the member decides once the object exists there.
-func retain(doc map[string]any, w World) {
+// empty takes a value out and leaves its key for the overrides: one that applies to the template applies whether the copy exists or not.
+func empty(m map[string]any, key string) {
+	if _, ok := m[key]; ok {
+		m[key] = nil
+	}
+}
+
+func dropEmpty(m map[string]any, key string) {
+	if m[key] == nil {
+		delete(m, key)
+	}
+}
+
+// retained visits what the member decides once the object exists there.
+func retained(doc map[string]any, w World, visit func(m map[string]any, key string)) {
 	spec, ok := doc["spec"].(map[string]any)
 	if !ok {
 		return
 	}
 	if w.Intent.RetainReplicas {
-		delete(spec, "replicas")
+		visit(spec, "replicas")
 	}
 	if w.Type.Target.Group == "" && w.Type.Target.Kind == "Service" {
-		retainService(spec)
+		retainedOfService(spec, visit)
 	}
 }
 
-// retainService leaves out addresses and node ports: the member's API server keeps the ones that it has allocated.
-func retainService(spec map[string]any) {
-	if spec["clusterIP"] != "None" {
-		delete(spec, "clusterIP")
-		delete(spec, "clusterIPs")
+// headless is the address of a Service without one: the user's choice, not the member's.
+var headless any = "None"
+
+// retainedOfService are addresses and node ports: the member's API server keeps the ones that it has allocated.
+func retainedOfService(spec map[string]any, visit func(m map[string]any, key string)) {
+	if spec["clusterIP"] != headless {
+		visit(spec, "clusterIP")
 	}
-	delete(spec, "healthCheckNodePort")
+	if ips, _ := spec["clusterIPs"].([]any); !slices.Contains(ips, headless) {
+		visit(spec, "clusterIPs")
+	}
+	visit(spec, "healthCheckNodePort")
 	ports, _ := spec["ports"].([]any)
 	for _, p := range ports {
 		if port, ok := p.(map[string]any); ok {
-			delete(port, "nodePort")
+			visit(port, "nodePort")
 		}
 	}
 }
@@ -86,7 +111,11 @@ func retainService(spec map[string]any) {
 func pin(doc map[string]any, w World, m Member, version string) (*unstructured.Unstructured, error) {
 	meta, ok := doc["metadata"].(map[string]any)
 	if !ok && doc["metadata"] != nil {
-		return nil, fmt.Errorf("metadata is not an object")
+		return nil, errors.New("metadata must be an object")
+	}
+	if meta == nil {
+		meta = map[string]any{}
+		doc["metadata"] = meta
 	}
 	for _, field := range []string{"uid", "resourceVersion", "generateName", "ownerReferences", "managedFields", "generation", "creationTimestamp", "deletionTimestamp"} {
 		delete(meta, field)
@@ -106,7 +135,10 @@ func pin(doc map[string]any, w World, m Member, version string) (*unstructured.U
 
 // pinVersion lets the template or an override choose another version, but never another group.
 func pinVersion(chosen any, of schema.GroupVersion) (string, error) {
-	s, _ := chosen.(string)
+	s, ok := chosen.(string)
+	if !ok && chosen != nil {
+		return "", errors.New("apiVersion must be a string")
+	}
 	if s == "" || s == "/"+of.Version {
 		return of.String(), nil
 	}
@@ -118,19 +150,13 @@ func pinVersion(chosen any, of schema.GroupVersion) (string, error) {
 }
 
 func mark(obj *unstructured.Unstructured, w World, m Member, version string) (*unstructured.Unstructured, error) {
-	annotations, _, err := unstructured.NestedStringMap(obj.Object, "metadata", "annotations")
+	annotations, err := texts(obj, "annotations")
 	if err != nil {
-		return nil, fmt.Errorf("metadata.annotations: values must be strings: %w", err)
+		return nil, err
 	}
-	labels, _, err := unstructured.NestedStringMap(obj.Object, "metadata", "labels")
+	labels, err := texts(obj, "labels")
 	if err != nil {
-		return nil, fmt.Errorf("metadata.labels: values must be strings: %w", err)
-	}
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	if labels == nil {
-		labels = map[string]string{}
+		return nil, err
 	}
 	delete(annotations, fedv1.AdoptedAnnotation)
 	if m.Copy != nil && m.Copy.Adopted {
@@ -144,6 +170,22 @@ func mark(obj *unstructured.Unstructured, w World, m Member, version string) (*u
 	return obj, nil
 }
 
+// texts reads labels or annotations; absent and null are none.
+func texts(obj *unstructured.Unstructured, field string) (map[string]string, error) {
+	value, _, _ := unstructured.NestedFieldNoCopy(obj.Object, "metadata", field) // pin has seen to metadata
+	m, ok := value.(map[string]any)
+	if !ok && value != nil {
+		return nil, fmt.Errorf("metadata.%s must be an object", field)
+	}
+	out := make(map[string]string, len(m))
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		if out[k], ok = m[k].(string); !ok {
+			return nil, fmt.Errorf("metadata.%s[%s] must be a string", field, k)
+		}
+	}
+	return out, nil
+}
+
 // inSync says whether a copy is as last applied, and what was applied is what should be: the inputs are the same, our fields are
 // still ours, and it is the object that we applied to.
 func inSync(w World, m Member, version string) bool {
@@ -154,21 +196,22 @@ func inSync(w World, m Member, version string) bool {
 	if c.ControlPlane != w.Settings.ControlPlane || c.Owner != w.Intent.UID {
 		return false
 	}
-	return w.Intent.RetainReplicas || c.OwnsReplicas || !namesReplicas(w.Intent, m.Name)
+	return w.Intent.RetainReplicas || c.OwnsReplicas || !namesReplicas(w, m)
 }
 
-// namesReplicas says whether the intent sets spec.replicas for a member. It looks at the text alone: a wrong yes costs one look at a
-// copy that does not own the field, and is then settled by the field being ours.
-func namesReplicas(i *intent.Intent, member string) bool {
-	for _, o := range i.Overrides[member] {
-		if o.Path == "/spec/replicas" && o.Op != "remove" {
-			return true
-		}
+// namesReplicas says whether the intent sets spec.replicas for a member. Only where the text lets that be does it render the object: few
+// types have the field, and where one is set it is ours as a rule.
+func namesReplicas(w World, m Member) bool {
+	overridden := slices.ContainsFunc(w.Intent.Overrides[m.Name], func(o intent.Override) bool {
+		return o.Path == "/spec" || o.Path == "/spec/replicas"
+	})
+	if !overridden && !bytes.Contains(w.Intent.Template, []byte(`"replicas"`)) {
+		return false
 	}
-	var t struct {
-		Spec struct {
-			Replicas *json.Number `json:"replicas"`
-		} `json:"spec"`
+	obj, err := render(w, m, "")
+	if err != nil {
+		return true // place will say what is wrong
 	}
-	return json.Unmarshal(i.Template, &t) == nil && t.Spec.Replicas != nil
+	replicas, _, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas")
+	return replicas != nil
 }

@@ -3,6 +3,7 @@ package plan
 import (
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hansa-io/hansa/internal/intent"
@@ -16,7 +17,7 @@ type World struct {
 	Intent *intent.Intent
 	// Namespace is what the FederatedNamespace says, for targets that live in a namespace.
 	Namespace NamespaceWorld
-	// Members of the federation, sorted by name.
+	// Members of the federation.
 	Members []Member
 	// MembersKnown says that the list of members was read in full. An unread list is not an empty one.
 	MembersKnown bool
@@ -120,8 +121,25 @@ type Debt struct {
 	Owner types.UID
 	// UID of the copy; empty if it was not known.
 	UID types.UID
-	// Release says that the copy is to stay, without our marks.
-	Release bool
+	// Release says that the copy is to stay, without our marks; KeepAdopted that it is if it was there before the federation took it.
+	Release     bool
+	KeepAdopted bool
+	// DeleteOptions are sent with the delete; nil for the server's defaults.
+	DeleteOptions *metav1.DeleteOptions
+}
+
+func (d Debt) keeps(c *Copy) bool { return d.Release || d.KeepAdopted && c.Adopted }
+
+// owed says whether what a member holds, or may hold, is the debt of an earlier object rather than the present one's.
+func (m Member) owed() bool {
+	switch {
+	case m.Debt == nil:
+		return false
+	case m.Copy != nil:
+		return m.Copy.Owner == m.Debt.Owner
+	default:
+		return m.Record == nil
+	}
 }
 
 // Tri is yes, no, or not known.
