@@ -6,8 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -73,7 +75,7 @@ func examples(t *testing.T) []example {
 func TestExamplesWork(t *testing.T) {
 	l := lab.Start(t, lab.Options{}, "docs")
 	c := host(t, l)
-	types := enabled(t, t.Context(), c)
+	types := enabled(t, c)
 	all := examples(t)
 	for _, ns := range namespaces(all) {
 		o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
@@ -83,7 +85,7 @@ func TestExamplesWork(t *testing.T) {
 		}
 	}
 	for _, e := range all {
-		if err := try(t.Context(), c, e.object); err != nil {
+		if err := try(t, c, e.object); err != nil {
 			t.Errorf("%s: %v", e.where, err)
 		}
 		if typ, ok := types[e.object.GroupVersionKind().Kind]; ok {
@@ -116,17 +118,22 @@ func host(t *testing.T, l *lab.Lab) client.Client {
 	return client.WithFieldValidation(c, metav1.FieldValidationStrict)
 }
 
-// enabled are the federated types, by kind.
-func enabled(t *testing.T, ctx context.Context, c client.Client) map[string]intent.Type {
+// enabled are the federated types, by kind, once the API server tells of all of them.
+func enabled(t *testing.T, c client.Client) map[string]intent.Type {
 	t.Helper()
 	var list fedv1.FederatedTypeConfigList
-	if err := c.List(ctx, &list); err != nil {
+	if err := c.List(t.Context(), &list); err != nil {
 		t.Fatal(err)
 	}
 	out := map[string]intent.Type{}
 	for i := range list.Items {
 		typ := intent.TypeOf(&list.Items[i])
 		out[typ.Federated.Kind] = typ
+		lab.Eventually(t, time.Minute, typ.Federated.Kind+" is discovered", func(context.Context) error {
+			gvk := typ.Federated.GVK()
+			_, err := c.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+			return err
+		})
 	}
 	return out
 }
@@ -143,9 +150,17 @@ func namespaces(all []example) []string {
 	return slices.Compact(out)
 }
 
-// try applies an object without keeping it.
-func try(ctx context.Context, c client.Client, o *unstructured.Unstructured) error {
-	return c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.FieldOwner("docs"), client.ForceOwnership, client.DryRunAll)
+// try applies an object without keeping it. For some seconds after a definition was made, admission policies do not know its kind.
+func try(t *testing.T, c client.Client, o *unstructured.Unstructured) (err error) {
+	t.Helper()
+	lab.Eventually(t, time.Minute, "admission knows "+o.GetKind(), func(ctx context.Context) error {
+		err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o.DeepCopy()), client.FieldOwner("docs"), client.ForceOwnership, client.DryRunAll)
+		if apierrors.IsServiceUnavailable(err) {
+			return err
+		}
+		return nil
+	})
+	return err
 }
 
 // tryMembers applies, without keeping it, what members get: one that has overrides, each, and one that has none.
@@ -166,7 +181,7 @@ func tryMembers(t *testing.T, c client.Client, e example, typ intent.Type) {
 	for _, s := range plan.Make(w).Steps {
 		if s.Verdict != plan.Place {
 			t.Errorf("%s: %s gets nothing: %s: %s", e.where, s.Member, s.Reason, s.Message)
-		} else if err := try(t.Context(), c, s.Object); err != nil {
+		} else if err := try(t, c, s.Object); err != nil {
 			t.Errorf("%s: what %s gets: %v", e.where, s.Member, err)
 		}
 	}
