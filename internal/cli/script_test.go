@@ -59,7 +59,8 @@ func TestStories(t *testing.T) {
 }
 
 // kubeconfigs puts variants of the lab's kubeconfig beside the script: one that skips the check of certificates, one whose users
-// have no rights, one with another context whose user has some, one whose second cluster is not there.
+// have no rights, one with another context whose user has some, one with its CAs in files, one that relies on the system's CAs, one
+// whose second cluster is not there.
 func kubeconfigs(l *lab.Lab, e *testscript.Env) error {
 	e.Setenv("LAB", l.Kubeconfig())
 	e.Setenv("ENDPOINT", l.Config("business").Host)
@@ -80,7 +81,17 @@ func kubeconfigs(l *lab.Lab, e *testscript.Env) error {
 			c.AuthInfos["halfway"] = user
 			c.Contexts["halfway"] = &clientcmdapi.Context{Cluster: "business", AuthInfo: "halfway"}
 		},
-		"away": func(c *clientcmdapi.Config) { c.Clusters["business"].Server = "https://127.0.0.1:1" },
+		"file": func(c *clientcmdapi.Config) {
+			for name, cluster := range c.Clusters {
+				cluster.CertificateAuthority = filepath.Join(e.WorkDir, name+".crt")
+				if err := os.WriteFile(cluster.CertificateAuthority, cluster.CertificateAuthorityData, 0o600); err != nil {
+					e.T().Fatal(err)
+				}
+				cluster.CertificateAuthorityData = nil
+			}
+		},
+		"system": func(c *clientcmdapi.Config) { c.Clusters["business"].CertificateAuthorityData = nil },
+		"away":   func(c *clientcmdapi.Config) { c.Clusters["business"].Server = "https://127.0.0.1:1" },
 	}
 	for name, vary := range variants {
 		c, err := clientcmd.LoadFromFile(l.Kubeconfig())

@@ -37,6 +37,8 @@ func API(at Place, act string, err error) error {
 		return nil
 	case errors.As(err, &known):
 		return err
+	case errors.Is(err, context.Canceled):
+		return RequestFailed.New("interrupted, while trying to %s in %s", act, at)
 	case apierrors.IsForbidden(err):
 		return NotAllowed.New("cannot %s in %s", act, at).Because(err).Try("%s", canI(at, err))
 	case apierrors.IsUnauthorized(err):
