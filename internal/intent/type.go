@@ -1,6 +1,9 @@
 package intent
 
 import (
+	"cmp"
+	"strings"
+
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
@@ -65,14 +68,33 @@ func (t Type) KeyOf(namespace, name string) Key {
 	return Key{Type: t.Name, Namespace: namespace, Name: name}
 }
 
-// TypeOf reads a FederatedTypeConfig, filling the gaps that KubeFed fills: the target's plural and group from the object's name.
+// TypeOf reads a FederatedTypeConfig, filling the gaps that KubeFed fills (its chapter 2.3): the target's plural and group from the
+// object's name, the federated type's plural from its kind.
 func TypeOf(c *fedv1.FederatedTypeConfig) Type {
-	return Type{
+	t := Type{
 		Name:      c.Name,
 		Federated: resourceOf(c.Spec.FederatedType),
 		Target:    resourceOf(c.Spec.TargetType),
 		Paused:    c.Spec.Propagation != fedv1.Enabled,
 	}
+	plural, group, _ := strings.Cut(c.Name, ".")
+	t.Target.Resource = cmp.Or(t.Target.Resource, plural)
+	t.Target.Group = cmp.Or(t.Target.Group, group)
+	t.Federated.Resource = cmp.Or(t.Federated.Resource, pluralOf(t.Federated.Kind))
+	return t
+}
+
+func pluralOf(kind string) string {
+	kind = strings.ToLower(kind)
+	for _, end := range []string{"s", "x", "ch", "sh", "z", "o"} {
+		if strings.HasSuffix(kind, end) {
+			return kind + "es"
+		}
+	}
+	if stem, ok := strings.CutSuffix(kind, "y"); ok {
+		return stem + "ies"
+	}
+	return kind + "s"
 }
 
 func resourceOf(r fedv1.APIResource) Resource {
