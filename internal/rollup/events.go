@@ -60,33 +60,45 @@ func events(p plan.Plan, i *intent.Intent, now intent.Status) []Event {
 func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, failed []Event) {
 	done = map[string][]string{}
 	for _, s := range p.Steps {
-		before, _ := old.Cluster(s.Member)
-		after, listed := now.Cluster(s.Member)
+		before, was := old.Cluster(s.Member)
+		after, is := now.Cluster(s.Member)
 		if after.Status != "" && (after.Status != before.Status || after.Message != before.Message) {
 			failed = append(failed, Event{Warning: true, Reason: or(failures[after.Status], after.Status), Message: trouble(p, after)})
 		}
-		if reason := change(s, before, after, listed); reason != "" {
+		reason := ""
+		switch {
+		case is && was && before.UID == "" && before.Status == "" && after.UID != "":
+			reason = "UpdateInCluster" // KubeFed's status tells of copies without their UIDs
+		case is:
+			reason = arrival(s, before, after)
+		case before.UID != "":
+			reason = departure(s)
+		}
+		if reason != "" {
 			done[reason] = append(done[reason], s.Member)
 		}
 	}
 	return done, failed
 }
 
-func change(s plan.Step, before, after intent.ClusterStatus, listed bool) string {
+func arrival(s plan.Step, before, after intent.ClusterStatus) string {
 	switch {
-	case listed && s.Adopted && before.UID != after.UID:
+	case s.Adopted && before.UID != after.UID:
 		return "AdoptInCluster"
-	case listed && after.UID != "" && before.UID != after.UID:
+	case after.UID != "" && before.UID != after.UID:
 		return "CreateInCluster"
-	case listed && after.Version != before.Version:
+	case after.Version != before.Version:
 		return "UpdateInCluster"
-	case !listed && before.UID != "" && s.Verdict == plan.Release:
-		return "RemoveManagedLabelFromInCluster"
-	case !listed && before.UID != "":
-		return "DeleteInCluster"
 	default:
 		return ""
 	}
+}
+
+func departure(s plan.Step) string {
+	if s.Verdict == plan.Release {
+		return "RemoveManagedLabelFromInCluster"
+	}
+	return "DeleteInCluster"
 }
 
 func trouble(p plan.Plan, c intent.ClusterStatus) string {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/plan"
@@ -36,6 +38,7 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	if p.Silent {
 		return silent(p)
 	}
+	p.Message = plain(p.Message)
 	by := make(map[string]plan.Outcome, len(outcomes))
 	for _, o := range outcomes {
 		by[o.Member] = o
@@ -44,6 +47,7 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	placed, meant := 0, 0
 	for _, s := range p.Steps {
 		c, listed, settled := cluster(s, by[s.Member], late)
+		c.Message = plain(c.Message)
 		t.Settled = t.Settled && settled
 		if s.Selected {
 			meant++
@@ -66,7 +70,7 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 func silent(p plan.Plan) Told {
 	t := Told{Settled: true}
 	if p.Reason != "" {
-		t.Events = []Event{{Warning: true, Reason: string(p.Reason), Message: p.Message}}
+		t.Events = []Event{{Warning: true, Reason: string(p.Reason), Message: plain(p.Message)}}
 	}
 	return t
 }
@@ -82,7 +86,7 @@ func cluster(s plan.Step, o plan.Outcome, late bool) (c intent.ClusterStatus, li
 	case !s.Needed:
 		return c, s.Verdict == plan.Place, true
 	case o.State == plan.Failed || o.State == plan.Refused:
-		c.Status, c.Message = string(o.Reason), o.Message
+		c.Status, c.Message = or(string(o.Reason), operation(s)+"Failed"), o.Message
 		keep(&c, o.Record)
 		return c, true, true
 	case o.State == plan.Done && s.Verdict == plan.Place:
@@ -94,10 +98,7 @@ func cluster(s plan.Step, o plan.Outcome, late bool) (c intent.ClusterStatus, li
 		c.Status = string(plan.WaitingForRemoval)
 		return c, true, late
 	default:
-		c.Status, c.Message = timedOut[s.Verdict], "the cluster has not answered yet"
-		if s.Verdict == plan.Place && s.UID != "" {
-			c.Status = "UpdateTimedOut"
-		}
+		c.Status, c.Message = operation(s)+"TimedOut", "the cluster has not answered yet"
 		return c, true, late
 	}
 }
@@ -113,11 +114,43 @@ func passing(r plan.Reason) bool {
 	return r == plan.Observing || r == plan.WaitingForNamespace || r == plan.WaitingForRemoval
 }
 
-// timedOut are KubeFed's words for a step that has not ended in time.
-var timedOut = map[plan.Verdict]string{
-	plan.Place:    "CreationTimedOut",
-	plan.Withdraw: "DeletionTimedOut",
-	plan.Release:  "LabelRemovalTimedOut",
+// operation is KubeFed's word for what a step does; with TimedOut or Failed behind it, for what became of it.
+func operation(s plan.Step) string {
+	switch {
+	case s.Verdict == plan.Withdraw:
+		return "Deletion"
+	case s.Verdict == plan.Release:
+		return "LabelRemoval"
+	case s.UID != "":
+		return "Update"
+	default:
+		return "Creation"
+	}
+}
+
+// longest is how many characters of a message are told.
+const longest = 500
+
+// plain makes of a stranger's words one line of text that stays what it is when it is stored and read back.
+func plain(s string) string {
+	n := 0
+	s = strings.Map(func(r rune) rune {
+		n++
+		switch {
+		case n > longest:
+			return -1
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		default:
+			return utf8.RuneError // control characters, and those that turn the direction of the text
+		}
+	}, s)
+	if n > longest {
+		s += "…"
+	}
+	return s
 }
 
 // stalling reasons are those that only a user can change.
