@@ -129,17 +129,38 @@ func (w Writer) place(ctx context.Context, s plan.Step) Result {
 			return failed("CreationFailed", err)
 		}
 	}
-	if s.KeepReplicas {
-		if err := w.keepReplicas(ctx, s, obj); err != nil {
-			return failed("FieldRetentionFailed", err)
-		}
-	}
 	obj.SetUID(s.UID)
-	done, err := w.apply(ctx, obj)
-	if err != nil {
+	done, err := w.update(ctx, s, obj)
+	switch {
+	case err == nil:
+		return placed(plan.DidUpdate, done)
+	case errors.Is(err, errRetention):
+		return failed("FieldRetentionFailed", err)
+	default:
 		return failed("UpdateFailed", err)
 	}
-	return placed(plan.DidUpdate, done)
+}
+
+var errRetention = errors.New("read what the member keeps")
+
+// maxRaces is how often an update that rests on a read is tried again because the object changed in between.
+const maxRaces = 5
+
+// update applies an object that is there. What it keeps of the live one, it keeps of the one that it replaces and no older one.
+func (w Writer) update(ctx context.Context, s plan.Step, obj *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {
+	if !s.KeepReplicas {
+		return w.apply(ctx, obj)
+	}
+	for race := 1; ; race++ {
+		kept, err := w.keepReplicas(ctx, s, obj)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errRetention, err)
+		}
+		done, err := w.apply(ctx, kept)
+		if err == nil || !apierrors.IsConflict(err) || kept == obj || race == maxRaces {
+			return done, err
+		}
+	}
 }
 
 // adopt takes over an object that is in the place of the one to create, if the step allows it.
@@ -206,19 +227,21 @@ func (w Writer) apply(ctx context.Context, obj *unstructured.Unstructured) (*met
 }
 
 // keepReplicas names spec.replicas as the member has it: leaving out a field that we own would reset it.
-func (w Writer) keepReplicas(ctx context.Context, s plan.Step, obj *unstructured.Unstructured) error {
+func (w Writer) keepReplicas(ctx context.Context, s plan.Step, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
 	if _, named, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas"); named {
-		return nil // an override says so
+		return obj, nil // an override says so
 	}
 	live, err := w.clients.Dynamic.Resource(w.Resource).Namespace(s.Namespace).Get(ctx, s.Name, metav1.GetOptions{})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	replicas, found, err := unstructured.NestedInt64(live.Object, "spec", "replicas")
 	if err != nil || !found {
-		return err
+		return obj, err
 	}
-	return unstructured.SetNestedField(obj.Object, replicas, "spec", "replicas")
+	kept := obj.DeepCopy()
+	kept.SetResourceVersion(live.GetResourceVersion())
+	return kept, unstructured.SetNestedField(kept.Object, replicas, "spec", "replicas")
 }
 
 func (w Writer) resource(s plan.Step) metadata.ResourceInterface {

@@ -215,6 +215,11 @@ func (l *lane) take(ctx context.Context) (intent.Key, plan.Step, bool) {
 		}
 	}
 	l.running--
+	if l.ctx != nil && l.ctx != ctx && len(l.queue) > 0 && l.running < l.workers {
+		// The member came back while all workers were still busy with how it was before.
+		l.running++
+		go l.work(l.ctx)
+	}
 	return intent.Key{}, plan.Step{}, false
 }
 
@@ -238,8 +243,8 @@ func (l *lane) done(ctx context.Context, key intent.Key, s plan.Step, r apply.Re
 		return // the member has left or is away: its plan will be another
 	}
 	if t.again || !same(t.step, s) {
-		t.again = false
-		l.push(key, t)
+		// What came meanwhile was decided without knowing what came of this: the wake that follows decides anew.
+		t.again, t.step, t.outcome = false, plan.Step{}, plan.Outcome{}
 		return
 	}
 	t.outcome = r.Outcome

@@ -103,6 +103,15 @@ var placing = []testCase{
 		s.do(deployments, step, wants).is(plan.Done, plan.DidUpdate, 1)
 		s.has(deployments, web, "5", "spec", "replicas")
 	}},
+	{"replicas that are set between the read and the write stay", func(s *site) {
+		s.do(deployments, place(s.deployment(2), ""), wants).is(plan.Done, plan.DidCreate, 1)
+		s.settles(deployments, web)
+		step := place(s.deployment(nil), s.sees(deployments, web).GetUID())
+		step.KeepReplicas = true
+		s.counter.afterRead = func() { s.merges(deployments, map[string]any{"spec": map[string]any{"replicas": 5}}, "scale") }
+		s.do(deployments, step, wants).is(plan.Done, plan.DidUpdate, 1)
+		s.has(deployments, web, "5", "spec", "replicas")
+	}},
 	{"replicas that an override names are set all the same", func(s *site) {
 		s.do(deployments, place(s.deployment(2), ""), wants).is(plan.Done, plan.DidCreate, 1)
 		step := place(s.deployment(4), s.sees(deployments, web).GetUID())

@@ -11,17 +11,21 @@ type counter struct {
 	mu            sync.Mutex
 	reads, writes int
 	lines         []string
+	// afterRead is called once, after the next read.
+	afterRead func()
 }
 
 func (c *counter) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		resp, err := next.RoundTrip(r)
-		c.note(r, resp)
+		if then := c.note(r, resp); then != nil {
+			then()
+		}
 		return resp, err
 	})
 }
 
-func (c *counter) note(r *http.Request, resp *http.Response) {
+func (c *counter) note(r *http.Request, resp *http.Response) (then func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	code := 0
@@ -32,9 +36,11 @@ func (c *counter) note(r *http.Request, resp *http.Response) {
 	switch {
 	case r.Method == http.MethodGet:
 		c.reads++
+		then, c.afterRead = c.afterRead, nil
 	case code < 300:
 		c.writes++
 	}
+	return then
 }
 
 func (c *counter) reset() {
