@@ -16,10 +16,12 @@ import (
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -66,7 +68,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *settings) er
 	log := mgr.GetLogger().WithName("federate")
 	p.fleet = fleet.New(ctx, fleet.Options{
 		Wake: p.wake, WakeType: p.wakeType, WakeAll: p.wakeAll, WakeNamespace: p.wakeNamespace,
-		Confirm: p.confirm, Workers: f.memberWorkers, Namespace: s.watched(), Log: log,
+		Confirm: p.confirm, Note: p.note, Workers: f.memberWorkers, Namespace: s.watched(), Log: log,
 	})
 	p.kinds = federate.NewKinds(host, s.watched(), p.wake, p.fleet.Held)
 	p.debts = federate.NewDebts(core, s.namespace, p.wake, p.wakeAll)
@@ -76,7 +78,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *settings) er
 		Host:   host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
 		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa")), Log: log,
 	})
-	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addStart} {
+	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addApprovals, p.addStart} {
 		if err := add(ctx, f); err != nil {
 			return err
 		}
@@ -100,6 +102,8 @@ func (p *plane) wakeNamespace(name string) { p.kinds.WakeNamespace(name) }
 func (p *plane) confirm(ctx context.Context, k intent.Key, s plan.Step) error {
 	return p.conduct.Confirm(ctx, k, s)
 }
+
+func (p *plane) note(k intent.Key, member, message string) { p.conduct.Note(k, member, message) }
 
 // approved says whether someone has approved of removals: the annotation on the KubeFedCluster lists types, or is "*".
 func (p *plane) approved(member, typeName string) bool {
@@ -202,6 +206,16 @@ func (p *plane) addClusters(_ context.Context, f flags) error {
 		return fmt.Errorf("make the controller of clusters: %w", err)
 	}
 	return p.mgr.Add(c)
+}
+
+// addApprovals looks at everything again when the annotations of a member change: one of them approves of removals.
+func (p *plane) addApprovals(context.Context, flags) error {
+	return ctrl.NewControllerManagedBy(p.mgr).Named("approvals").
+		For(&fedv1.KubeFedCluster{}, builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
+		Complete(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
+			p.wakeAll()
+			return reconcile.Result{}, nil
+		}))
 }
 
 // addStart adds what happens once this process leads: the debts are read, and the fleet learns when it has met every member.

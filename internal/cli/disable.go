@@ -64,7 +64,7 @@ func (f *disableFlags) run(c *cobra.Command, name string, s Streams) error {
 	}
 	if n, err := enable.Instances(ctx, host.Client, t.Spec.FederatedType); err == nil && n > 0 && !f.deleteCRD {
 		s.say(0, "WARNING: there are %d objects of %s. They and their copies in the members stay as they are;\n"+
-			"  one that is deleted now waits until the type is enabled again.", n, enable.NameOf(t.Spec.FederatedType))
+			"  if one is deleted before the type is enabled again, its copies stay.", n, enable.NameOf(t.Spec.FederatedType))
 	}
 	err = enable.Disable(ctx, f.dryRun.Writer(host.Client), t, f.deleteCRD, f.dryRun != dryrun.None, said)
 	return fail.API(host.At(), "disable "+name, err)

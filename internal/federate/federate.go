@@ -96,6 +96,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	return reconcile.Result{RequeueAfter: r.waiting.next(key, p, told, world.Now)}, nil
 }
 
+// Note tells, as an event on the federated object, what a step did otherwise than planned.
+func (r *Reconciler) Note(key intent.Key, member, message string) {
+	k, ok := r.kinds.kind(key.Type)
+	if !ok {
+		return
+	}
+	if i, ok := k.store.Value(key.Namespace, key.Name); ok {
+		r.tell(k.Type, i, []rollup.Event{{Warning: true, Reason: "KeptInCluster", Message: member + ": " + message}})
+	}
+}
+
 // fleet implements Members.
 var _ Members = (*fleet.Fleet)(nil)
 

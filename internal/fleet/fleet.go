@@ -28,6 +28,8 @@ type Options struct {
 	WakeNamespace func(namespace string)
 	// Confirm asks the host, right before a removal, whether it is still wanted.
 	Confirm func(context.Context, intent.Key, plan.Step) error
+	// Note is called with what a step did otherwise than planned, in words for the user.
+	Note func(k intent.Key, member, message string)
 	// Workers is how many steps a lane takes at the same time.
 	Workers int
 	// Namespace restricts the watches to one namespace; empty means all.

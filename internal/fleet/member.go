@@ -209,6 +209,9 @@ func (m *member) do(ctx context.Context, key intent.Key, s plan.Step) apply.Resu
 	case r.Object != nil:
 		c.store.Merge(r.Object)
 	}
+	if r.State == plan.Done && r.Message != "" {
+		m.fleet.opts.Note(key, m.name, r.Message)
+	}
 	if r.Err != nil {
 		m.fleet.opts.Log.V(1).Info("step failed", "cluster", s.Member, "reason", r.Reason, "error", r.Err.Error())
 	}

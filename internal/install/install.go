@@ -63,7 +63,53 @@ func (i Installer) Install(ctx context.Context, objects []*unstructured.Unstruct
 			defined = append(defined, o.GetName())
 		}
 	}
-	return nil
+	if i.DryRun != dryrun.None {
+		return nil
+	}
+	return i.admitted(ctx, objects)
+}
+
+// admitted waits until the server admits objects of the federated types. Where a MutatingAdmissionPolicy matches them, the server
+// answers 503 for the first seconds of a type, until it has learnt its schema; a user's first command should not meet that.
+func (i Installer) admitted(ctx context.Context, objects []*unstructured.Unstructured) error {
+	probes := federated(objects)
+	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+		for len(probes) > 0 {
+			err := i.Client.Create(ctx, probes[0].DeepCopy(), client.DryRunAll)
+			if apierrors.IsServiceUnavailable(err) {
+				return false, nil
+			}
+			probes = probes[1:] // admitted, or refused for a reason that does not pass with time
+		}
+		return true, nil
+	})
+	if err == nil {
+		return nil
+	}
+	return fail.InstallStuck.New("%s is not admitted by %s after a minute", Name(probes[0]), i.At).Because(err).
+		Try("kubectl --context %s describe mutatingadmissionpolicy", i.At.Context)
+}
+
+// federated makes an object of each federated type that is installed, to be created by dry run only.
+func federated(objects []*unstructured.Unstructured) []*unstructured.Unstructured {
+	var probes []*unstructured.Unstructured
+	for _, o := range objects {
+		kind, ok, _ := unstructured.NestedString(o.Object, "spec", "federatedType", "kind")
+		if !ok {
+			continue
+		}
+		group, _, _ := unstructured.NestedString(o.Object, "spec", "federatedType", "group")
+		version, _, _ := unstructured.NestedString(o.Object, "spec", "federatedType", "version")
+		probe := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{}}}
+		probe.SetAPIVersion(group + "/" + version)
+		probe.SetKind(kind)
+		probe.SetName("probe")
+		if scope, _, _ := unstructured.NestedString(o.Object, "spec", "federatedType", "scope"); scope == "Namespaced" {
+			probe.SetNamespace(o.GetNamespace())
+		}
+		probes = append(probes, probe)
+	}
+	return probes
 }
 
 // isOwn says whether the object's kind is one of the federation's.

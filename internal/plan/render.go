@@ -50,6 +50,9 @@ func render(w World, m Member, version string) (*unstructured.Unstructured, erro
 	if m.Copy != nil {
 		retained(doc, w, empty)
 	}
+	if doc["metadata"] == nil {
+		doc["metadata"] = map[string]any{} // every object has metadata, and overrides may name its labels and annotations
+	}
 	doc, err := patch(doc, w.Intent.Overrides[m.Name])
 	if err != nil {
 		return nil, err
