@@ -138,7 +138,7 @@ func TestDropped(t *testing.T) {
 		"what the cluster manages":   {"{uid: x, ownerReferences: [{}], generateName: g}", nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			i := parse(t, "metadata: {namespace: shop, name: web}\nspec: {template: {metadata: "+tc.metadata+"}}")
+			i := parse(t, "metadata: {namespace: shop, name: web}\nspec: {template: {status: {phase: Up}, metadata: "+tc.metadata+"}}")
 			if diff := cmp.Diff(tc.want, i.Dropped); diff != "" || len(i.Problems) > 0 {
 				t.Error(diff, i.Problems)
 			}
