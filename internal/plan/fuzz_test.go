@@ -151,8 +151,13 @@ func TestIdentityWhateverTheOverrides(t *testing.T) {
 		"kubefed.io~1managed", "kubefed.io~1owner", "generateName", "resourceVersion", "deletionTimestamp", "managedFields",
 	}
 	values := []any{
-		nil, "other", "false", int64(1), []any{}, []any{"x"}, map[string]any{}, map[string]any{"name": "other", "namespace": "other", "uid": "x", "labels": nil},
-		map[string]any{"kubefed.io/managed": "false", "kubefed.io/owner": "other/u9"}, "rbac.authorization.k8s.io/v1",
+		nil, "other", "false", int64(1),
+		[]any{},
+		[]any{"x"},
+		map[string]any{},
+		map[string]any{"name": "other", "namespace": "other", "uid": "x", "labels": nil},
+		map[string]any{"kubefed.io/managed": "false", "kubefed.io/owner": "other/u9"},
+		"rbac.authorization.k8s.io/v1",
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		var ops []intent.Override
@@ -182,7 +187,7 @@ func FuzzCopyOf(f *testing.F) {
 		m := &metav1.ObjectMeta{
 			UID: "c1", ResourceVersion: "7", Labels: map[string]string{fedv1.ManagedLabel: "true"},
 			Annotations:   map[string]string{fedv1.OwnerAnnotation: owner, fedv1.AppliedAnnotation: applied},
-			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: fedv1.FieldManager, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: &metav1.FieldsV1{Raw: fields}}},
+			ManagedFields: []metav1.ManagedFieldsEntry{{Manager: fedv1.FieldManager, Operation: metav1.ManagedFieldsOperationApply, FieldsV1: metav1.NewFieldsV1(string(fields))}},
 		}
 		before := string(fields)
 		c := plan.CopyOf(m)

@@ -124,7 +124,7 @@ func unjustified(d drawn, m plan.Member, s plan.Step) string {
 
 func owes(m plan.Member) bool {
 	d, c := m.Debt, m.Copy
-	return d != nil && d.Owner == c.Owner && (d.UID == "" || d.UID == c.UID) && !d.Release && !(d.KeepAdopted && c.Adopted)
+	return d != nil && d.Owner == c.Owner && (d.UID == "" || d.UID == c.UID) && !d.Release && (!d.KeepAdopted || !c.Adopted)
 }
 
 // TestStrangersHaveNoStep: a member that is not meant and has nothing to do with the object is not spoken of, once it was looked into.
@@ -297,12 +297,13 @@ func (r *reality) write(p plan.Plan, told rollup.Told) (moved bool) {
 		return moved
 	}
 	i := *r.w.Intent
-	switch {
-	case p.Finalizer == plan.RemoveFinalizer:
+	switch p.Finalizer {
+	case plan.RemoveFinalizer:
 		r.w.Intent, r.learnt = nil, map[string]*plan.Record{}
 		return true
-	case p.Finalizer == plan.AddFinalizer:
+	case plan.AddFinalizer:
 		i.Held, moved = true, true
+	case plan.KeepFinalizer:
 	}
 	if !p.Silent && !p.Pending && !rollup.Same(i.Status, told.Status) {
 		i.Status, moved = told.Status, true
