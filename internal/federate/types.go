@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -54,18 +55,19 @@ func (t *Types) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 	if err := t.hold(ctx, &c); err != nil {
 		return reconcile.Result{}, err
 	}
-	running, err := t.wanted(ctx, &c)
+	places, err := t.places(ctx, &c)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if running {
+	if t.namespacedScope && c.Spec.TargetType.Scope != fedv1.ScopeNamespaced {
+		t.stop(c.Name)
+	} else {
 		it := intent.TypeOf(&c)
+		it.Paused = !places
 		t.members.Enable(it)
 		t.kinds.Start(t.run, it)
-	} else {
-		t.stop(c.Name)
 	}
-	return reconcile.Result{}, t.tell(ctx, &c, running && c.Spec.Propagation == fedv1.Enabled)
+	return reconcile.Result{}, t.tell(ctx, &c, places)
 }
 
 func (t *Types) stop(name string) {
@@ -90,15 +92,12 @@ func (t *Types) finalizers(ctx context.Context, c *fedv1.FederatedTypeConfig, fi
 	return nil
 }
 
-// wanted says whether a type's watches should run. A type whose propagation is disabled is watched all the same: its objects must be
+// places says whether a type's objects are placed and withdrawn. A type that is not is watched all the same: its objects must be
 // deletable.
-func (t *Types) wanted(ctx context.Context, c *fedv1.FederatedTypeConfig) (bool, error) {
+func (t *Types) places(ctx context.Context, c *fedv1.FederatedTypeConfig) (bool, error) {
 	namespaced := c.Spec.TargetType.Scope == fedv1.ScopeNamespaced
-	if t.namespacedScope {
-		return namespaced, nil
-	}
-	if !namespaced {
-		return true, nil
+	if c.Spec.Propagation != fedv1.Enabled || t.namespacedScope || !namespaced {
+		return c.Spec.Propagation == fedv1.Enabled && (namespaced || !t.namespacedScope), nil
 	}
 	var namespaces fedv1.FederatedTypeConfig
 	err := t.client.Get(ctx, types.NamespacedName{Namespace: c.Namespace, Name: fedv1.NamespacesTypeName}, &namespaces)
@@ -114,7 +113,12 @@ func (t *Types) remove(ctx context.Context, c *fedv1.FederatedTypeConfig) error 
 		t.stop(c.Name)
 		return nil
 	}
-	if err := t.reconciler.letGo(ctx, c.Name); err != nil {
+	it := intent.TypeOf(c)
+	it.Paused = true
+	if _, ok := t.kinds.kind(c.Name); ok {
+		t.kinds.Start(t.run, it) // from here on nobody puts the finalizers back
+	}
+	if err := t.reconciler.letGo(ctx, it); err != nil {
 		return fmt.Errorf("let the objects of FederatedTypeConfig %s go: %w", c.Name, err)
 	}
 	t.stop(c.Name)
@@ -125,27 +129,30 @@ func (t *Types) remove(ctx context.Context, c *fedv1.FederatedTypeConfig) error 
 	return client.IgnoreNotFound(t.finalizers(ctx, c, rest))
 }
 
-// letGo takes our finalizer off every object of a type.
-func (r *Reconciler) letGo(ctx context.Context, typeName string) error {
-	k, ok := r.kinds.kind(typeName)
-	if !ok || !k.store.State().Synced {
-		return nil
+// letGo takes our finalizer off every object of a type. It asks the host which there are: this process may never have watched them.
+func (r *Reconciler) letGo(ctx context.Context, t intent.Type) error {
+	where := metav1.NamespaceAll
+	if r.host.namespacedScope {
+		where = r.host.namespace
 	}
-	t := k.Type
-	t.Paused = true
-	r.kinds.Start(ctx, t) // from here on nobody puts it back
-	var failed error
-	k.store.Names("", func(namespace, name string) {
-		i, ok := k.store.Value(namespace, name)
-		if !ok || !i.Held || failed != nil {
-			return
+	list, err := r.host.client.Resource(t.Federated.GroupVersionResource).Namespace(where).List(ctx, metav1.ListOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil // the definition of the type is gone, and they with it
+	}
+	if err != nil {
+		return err
+	}
+	for n := range list.Items {
+		i := intent.Parse(&list.Items[n])
+		if !i.Held {
+			continue
 		}
 		rest := slices.DeleteFunc(slices.Clone(i.Finalizers), func(f string) bool { return f == fedv1.SyncFinalizer })
 		if _, err := r.host.finalizers(ctx, t, i, rest); err != nil && !apierrors.IsNotFound(err) {
-			failed = err
+			return err
 		}
-	})
-	return failed
+	}
+	return nil
 }
 
 // tell writes the status if it means something new.

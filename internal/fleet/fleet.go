@@ -101,12 +101,16 @@ func (f *Fleet) sort() {
 	f.sorted = sorted
 }
 
-// Enable begins to watch a type in every member.
+// Enable begins to watch a type in every member. If its target is another one now, what was seen of the old one is forgotten.
 func (f *Fleet) Enable(t intent.Type) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	old, known := f.types[t.Name]
 	f.types[t.Name] = t
 	for _, m := range f.sorted {
+		if known && old.Target != t.Target {
+			m.unwatch(t.Name)
+		}
 		m.mu.Lock()
 		m.watch(t)
 		m.mu.Unlock()
