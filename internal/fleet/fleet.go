@@ -5,11 +5,13 @@ package fleet
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 
 	"github.com/go-logr/logr"
+	"k8s.io/client-go/dynamic"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
@@ -210,6 +212,34 @@ func (f *Fleet) Held(typeName string, visit func(intent.Key)) {
 			c.store.Names("", func(namespace, name string) { visit(t.KeyOf(namespace, name)) })
 		}
 	}
+}
+
+// Copy is the object's copy in a member as last seen; nil if there is none. known says that this could be told.
+func (f *Fleet) Copy(memberName string, t intent.Type, key intent.Key) (found *plan.Copy, known bool) {
+	f.mu.RLock()
+	m := f.members[memberName]
+	f.mu.RUnlock()
+	if m == nil {
+		return nil, false
+	}
+	seen := m.look(t, key)
+	return seen.Copy, seen.View == plan.ViewSynced
+}
+
+// Client reads in a member; it is an error while the member is not ready.
+func (f *Fleet) Client(memberName string) (dynamic.Interface, error) {
+	f.mu.RLock()
+	m := f.members[memberName]
+	f.mu.RUnlock()
+	if m == nil {
+		return nil, fmt.Errorf("cluster %s has not been met", memberName)
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.clients == nil {
+		return nil, fmt.Errorf("cluster %s is not ready", memberName)
+	}
+	return m.clients.Dynamic, nil
 }
 
 // Count is the number of copies of a type in a member.
