@@ -255,8 +255,8 @@ func deleting(p Plan, w World) Plan {
 			continue
 		case bad:
 			step = hold(p.Reason, p.Message)
-		case step.Reason == Unclaimed && where.pending:
-			step, blocked = hold(Observing, where.message), true // whose it is will be known when the placement is
+		case step.Reason == Unclaimed && where.pending && w.Now.Before(deadline):
+			step, blocked, p.Recheck = hold(Observing, where.message), true, deadline // whose it is will be known when the placement is
 		case step.Reason == Gone:
 			p = settled(p, m)
 		case step.Verdict != Hold || ends(step.Reason):
