@@ -256,9 +256,3 @@ func TestMayAdopt(t *testing.T) {
 		}
 	}
 }
-
-func fieldsOf(raw []byte) *metav1.FieldsV1 {
-	f := &metav1.FieldsV1{}
-	f.SetRawBytes(raw)
-	return f
-}
