@@ -61,23 +61,33 @@ type Share struct {
 
 // Divide divides.
 func Divide(r Request) Division {
-	all := participants(r)
+	all, left := planned(r, !r.Rebalance)
+	fair := all
+	if !r.Rebalance {
+		fair, _ = planned(r, false)
+	}
+	d := Division{Unplaced: left}
+	for i, p := range all {
+		d.Placed += p.plan
+		d.Shares = append(d.Shares, p.share(fair[i]))
+	}
+	return d
+}
+
+// planned are the clusters, sorted by name, with what they get, and what is left; kept says that what runs stays.
+func planned(r Request, kept bool) (all []*participant, left int64) {
+	all = participants(r)
 	game := slices.DeleteFunc(slices.Clone(all), func(p *participant) bool { return !p.preferred })
 	slices.SortFunc(game, inOrder)
-	left := minimums(game, max(r.Total, 0), (*participant).room)
-	if !r.Rebalance {
+	left = minimums(game, max(r.Total, 0), (*participant).room)
+	if kept {
 		left = keep(game, left)
 	}
 	left = rounds(game, left, (*participant).room)
 	if left > 0 {
 		left = overflow(game, left)
 	}
-	d := Division{Unplaced: left}
-	for _, p := range all {
-		d.Placed += p.plan
-		d.Shares = append(d.Shares, p.share())
-	}
-	return d
+	return all, left
 }
 
 // participant is a cluster while it is being planned for. All its numbers are non-negative.
