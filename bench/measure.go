@@ -320,7 +320,7 @@ func (f *federation) hansas(ctx context.Context, k kind, o options) ([]result, e
 	if err != nil {
 		return nil, err
 	}
-	return append(rows, one), f.arrived(ctx, watches, 0, "")
+	return append(rows, one), f.told(ctx, k, o, true)
 }
 
 // warm sends one object through, so that the manager leads, and watches the kind.
@@ -334,7 +334,7 @@ func (f *federation) warm(ctx context.Context, k kind, watches []*arrivals) erro
 	if err := remove(ctx, f.host, federated(k.resource), k.federated(0, "")); err != nil {
 		return err
 	}
-	return f.arrived(ctx, watches, 0, "")
+	return f.told(ctx, k, options{}, true)
 }
 
 func (f *federation) arrived(ctx context.Context, watches []*arrivals, n int, revision string) error {

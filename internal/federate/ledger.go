@@ -48,11 +48,21 @@ func (l *Ledger) Guard(p plan.Plan) plan.Plan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
+	l.forget(p)
 	guarded := guard.Apply(p, l.budget(p, now))
 	for n, s := range guarded.Steps {
 		l.book(account{s.Member, p.Key.Type}, p.Key, p.Steps[n], s, now)
 	}
 	return guarded
+}
+
+// forget strikes out what was held in members that an object has nothing to do with any more.
+func (l *Ledger) forget(p plan.Plan) {
+	for at, a := range l.accounts {
+		if _, ok := p.Step(at.member); !ok && at.typeName == p.Key.Type {
+			delete(a.paused, p.Key)
+		}
+	}
 }
 
 func (l *Ledger) budget(p plan.Plan, now time.Time) guard.Budget {

@@ -127,6 +127,17 @@ func TestLedgerStaysPaused(t *testing.T) {
 	})
 }
 
+// TestLedgerForgetsWhatHasNoStep: an object that has nothing to do with a member any more does not keep it paused for the others.
+func TestLedgerForgetsWhatHasNoStep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBrake(t, Limits{Window: time.Minute, Least: 1}, 100)
+		b.deselect("a", 0, 2, 1)
+		b.Guard(plan.Plan{Key: intent.Key{Type: "configmaps", Namespace: "shop", Name: "1"}})
+		time.Sleep(2 * time.Minute)
+		b.deselect("a", 2, 3, 1)
+	})
+}
+
 // TestLedgerApproval lets everything through while it stands.
 func TestLedgerApproval(t *testing.T) {
 	b := newBrake(t, Limits{Window: time.Minute, Least: 2}, 100)

@@ -175,7 +175,7 @@ func (f *Fleet) Submit(p plan.Plan) []plan.Outcome {
 func (f *Fleet) Published(p plan.Plan) {
 	sorted, _ := f.list()
 	for _, m := range sorted {
-		if s, ok := p.Step(m.name); ok && !s.Needed {
+		if s, ok := p.Step(m.name); ok && !s.Needed && s.Reason != plan.Gone {
 			m.lane.settle(p.Key, true)
 		}
 	}

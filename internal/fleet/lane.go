@@ -2,8 +2,12 @@ package fleet
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
+
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 
 	"github.com/hansa-io/hansa/internal/apply"
 	"github.com/hansa-io/hansa/internal/intent"
@@ -146,7 +150,7 @@ func (l *lane) submit(key intent.Key, s plan.Step) plan.Outcome {
 
 // same says whether two steps ask for the same.
 func same(a, b plan.Step) bool {
-	return a.Verdict == b.Verdict && a.Version == b.Version && a.UID == b.UID && a.Confirm == b.Confirm && a.Reason == b.Reason && a.Owner == b.Owner
+	return a.Verdict == b.Verdict && a.Version == b.Version && a.UID == b.UID && a.Confirm == b.Confirm && a.Reason == b.Reason && a.Owner == b.Owner && a.Adopt == b.Adopt
 }
 
 // push queues a task, unless it is being fought over.
@@ -195,12 +199,25 @@ func (l *lane) work(ctx context.Context) {
 		if !ok {
 			return
 		}
-		stepCtx, cancel := context.WithTimeout(ctx, laneDeadline)
-		result := l.do(stepCtx, key, step)
-		cancel()
-		l.done(ctx, key, step, result)
+		l.done(ctx, key, step, l.attempt(ctx, key, step))
 		l.wake(key)
 	}
+}
+
+// attempt takes one step. A panic is a failure of that step alone.
+func (l *lane) attempt(ctx context.Context, key intent.Key, s plan.Step) (r apply.Result) {
+	ctx, cancel := context.WithTimeout(ctx, laneDeadline)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			r = apply.Result{
+				Err:     fmt.Errorf("%s %v in %s: panic: %v\n%s", s.Verdict, key, s.Member, p, debug.Stack()),
+				Outcome: plan.Outcome{Member: s.Member, State: plan.Failed, Reason: "Panic", Message: "the control plane cannot handle this object: see its log"},
+			}
+			utilruntime.HandleErrorWithContext(ctx, r.Err, "a step panicked")
+		}
+	}()
+	return l.do(ctx, key, s)
 }
 
 func (l *lane) take(ctx context.Context) (intent.Key, plan.Step, bool) {
@@ -239,7 +256,7 @@ func (l *lane) done(ctx context.Context, key intent.Key, s plan.Step, r apply.Re
 		t.record, t.absent = r.Record, r.Gone
 	}
 	if l.ctx != ctx || ctx.Err() != nil {
-		t.outcome = plan.Outcome{}
+		t.again, t.outcome = false, plan.Outcome{}
 		return // the member has left or is away: its plan will be another
 	}
 	if t.again || !same(t.step, s) {

@@ -471,6 +471,42 @@ func TestLaneComesBackWhole(t *testing.T) {
 	})
 }
 
+// TestLanePanic: a step that panics is a step that failed; the lane and the process go on.
+func TestLanePanic(t *testing.T) {
+	onLane(t, 1, func(tr *track) {
+		tr.answer = func(_ context.Context, k intent.Key, s plan.Step) apply.Result {
+			if k.Name == "poison" {
+				panic("x")
+			}
+			return done(s)
+		}
+		tr.submit(key("poison"), step("1"))
+		tr.submit(key("a"), step("1"))
+		tr.wantDid("poison 1", "a 1")
+		tr.wantState(key("a"), step("1"), plan.Done)
+		tr.wantState(key("poison"), step("1"), plan.Failed)
+	})
+}
+
+// TestLaneReturnCostsNoSecondWrite: a step that came while the one before the member left still ran is done once.
+func TestLaneReturnCostsNoSecondWrite(t *testing.T) {
+	onLane(t, 1, func(tr *track) {
+		stuck := make(chan struct{})
+		tr.answer = func(_ context.Context, _ intent.Key, s plan.Step) apply.Result {
+			<-stuck
+			return apply.Result{Outcome: plan.Outcome{Member: s.Member, State: plan.Failed, Reason: "UpdateFailed"}}
+		}
+		tr.submit(key("a"), step("1"))
+		tr.takeDid()
+		tr.leave()
+		tr.join()
+		tr.answer = nil
+		tr.want(key("a"), step("2"))
+		close(stuck)
+		tr.wantDid("a 2")
+	})
+}
+
 // TestLaneSettled: what is not needed any more is not done, if it has not begun.
 func TestLaneSettled(t *testing.T) {
 	onLane(t, 1, func(tr *track) {
