@@ -84,7 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	if !ok {
 		return reconcile.Result{}, nil // its inputs are being read; it is woken when they have been
 	}
-	p := r.ledger.Guard(plan.Make(world))
+	p := r.ledger.Guard(plan.Make(world), world.Intent)
 	if world, err = r.hold(ctx, p, world); err != nil {
 		return reconcile.Result{}, fmt.Errorf("hold %v: %w", key, err)
 	}

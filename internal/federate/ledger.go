@@ -43,11 +43,12 @@ func NewLedger(limits Limits, count func(member, typeName string) int, approved 
 	return &Ledger{limits: limits, count: count, approved: approved, accounts: map[account]*spending{}}
 }
 
-// Guard restrains a plan, and books what it lets through.
-func (l *Ledger) Guard(p plan.Plan) plan.Plan {
+// Guard restrains a plan, and books what it lets through. The intent is the one that the plan is of; nil if there is none.
+func (l *Ledger) Guard(p plan.Plan, of *intent.Intent) plan.Plan {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
+	l.recall(p, of)
 	l.forget(p)
 	guarded := guard.Apply(p, l.budget(p, now))
 	for n, s := range guarded.Steps {
@@ -63,6 +64,29 @@ func (l *Ledger) forget(p plan.Plan) {
 			delete(a.paused, p.Key)
 		}
 	}
+}
+
+// recall holds again what a process before this one has held, as the object's status tells: a restart must not be a new budget.
+func (l *Ledger) recall(p plan.Plan, of *intent.Intent) {
+	if of == nil || l.limits.Least == 0 && l.limits.Share == 0 {
+		return
+	}
+	for _, s := range p.Steps {
+		told, _ := of.Status.Cluster(s.Member)
+		if !guard.Counts(s) || told.Status != string(plan.DeletionPaused) {
+			continue
+		}
+		if a := l.account(account{s.Member, p.Key.Type}); a.used[p.Key].IsZero() {
+			a.paused[p.Key] = true
+		}
+	}
+}
+
+func (l *Ledger) account(at account) *spending {
+	if l.accounts[at] == nil {
+		l.accounts[at] = &spending{used: map[intent.Key]time.Time{}, paused: map[intent.Key]bool{}}
+	}
+	return l.accounts[at]
 }
 
 func (l *Ledger) budget(p plan.Plan, now time.Time) guard.Budget {
@@ -90,14 +114,10 @@ func (l *Ledger) budget(p plan.Plan, now time.Time) guard.Budget {
 }
 
 func (l *Ledger) book(at account, key intent.Key, wanted, got plan.Step, now time.Time) {
-	a := l.accounts[at]
-	if a == nil {
-		if !guard.Counts(wanted) {
-			return
-		}
-		a = &spending{used: map[intent.Key]time.Time{}, paused: map[intent.Key]bool{}}
-		l.accounts[at] = a
+	if l.accounts[at] == nil && !guard.Counts(wanted) {
+		return
 	}
+	a := l.account(at)
 	delete(a.paused, key)
 	switch {
 	case got.Reason == plan.DeletionPaused:

@@ -26,7 +26,7 @@ func newBrake(t *testing.T, limits Limits, copies int) *brake {
 
 func (b *brake) guard(name, member string, v plan.Verdict, r plan.Reason) plan.Step {
 	s := plan.Step{Member: member, Verdict: v, Reason: r, Needed: v != plan.Hold, UID: "c1"}
-	return b.Guard(plan.Plan{Key: intent.Key{Type: "configmaps", Namespace: "shop", Name: name}, Steps: []plan.Step{s}}).Steps[0]
+	return b.Guard(plan.Plan{Key: intent.Key{Type: "configmaps", Namespace: "shop", Name: name}, Steps: []plan.Step{s}}, nil).Steps[0]
 }
 
 // deselect asks for the removal of objects, and wants as many let through, from the first on.
@@ -72,7 +72,7 @@ func TestLedgerIsPerMemberAndType(t *testing.T) {
 	b.deselect("a", 0, 5, 2)
 	b.deselect("b", 0, 5, 2)
 	other := plan.Plan{Key: intent.Key{Type: "secrets", Name: "x"}, Steps: []plan.Step{{Member: "a", Verdict: plan.Withdraw, Reason: plan.Deselected, Needed: true}}}
-	if s := b.Guard(other).Steps[0]; s.Verdict != plan.Withdraw {
+	if s := b.Guard(other, nil).Steps[0]; s.Verdict != plan.Withdraw {
 		t.Errorf("another type: %+v", s)
 	}
 }
@@ -132,7 +132,7 @@ func TestLedgerForgetsWhatHasNoStep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBrake(t, Limits{Window: time.Minute, Least: 1}, 100)
 		b.deselect("a", 0, 2, 1)
-		b.Guard(plan.Plan{Key: intent.Key{Type: "configmaps", Namespace: "shop", Name: "1"}})
+		b.Guard(plan.Plan{Key: intent.Key{Type: "configmaps", Namespace: "shop", Name: "1"}}, nil)
 		time.Sleep(2 * time.Minute)
 		b.deselect("a", 2, 3, 1)
 	})
@@ -161,4 +161,28 @@ func TestLedgerRestored(t *testing.T) {
 		b.guard("5", "a", plan.Withdraw, plan.Gone)
 		b.deselect("a", 6, 7, 1)
 	})
+}
+
+// A restart is not a new budget: what a process before held, as the object's status tells, this one holds, until someone approves.
+func TestLedgerRecalls(t *testing.T) {
+	told := &intent.Intent{Status: intent.Status{Clusters: []intent.ClusterStatus{{Name: "m1", Status: string(plan.DeletionPaused)}}}}
+	step := plan.Step{Member: "m1", Verdict: plan.Withdraw, Reason: plan.Deselected, Needed: true, UID: "c1"}
+	p := plan.Plan{Key: intent.Key{Type: "configmaps", Namespace: "shop", Name: "told"}, Steps: []plan.Step{step}}
+	for name, tc := range map[string]struct {
+		limits   Limits
+		approved bool
+		want     plan.Verdict
+	}{
+		"held":         {DefaultLimits, false, plan.Hold},
+		"approved":     {DefaultLimits, true, plan.Withdraw},
+		"switched off": {Limits{Window: time.Minute}, false, plan.Withdraw},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBrake(t, tc.limits, 100)
+			b.approved = tc.approved
+			if s := b.Guard(p, told).Steps[0]; s.Verdict != tc.want {
+				t.Errorf("the verdict is %s (%s), want %s", s.Verdict, s.Reason, tc.want)
+			}
+		})
+	}
 }
