@@ -247,7 +247,11 @@ func (f *federation) least(ctx context.Context, k kind, o options) ([]result, er
 		}
 		rows = append(rows, r)
 	}
-	return rows, f.start()
+	if err := f.start(); err != nil {
+		return nil, err
+	}
+	// Objects that got their finalizer at admission are let go by the manager only.
+	return rows, f.told(ctx, k, o, true)
 }
 
 // oneAtATime times objects one after another, from the write until the last member has it.
