@@ -33,6 +33,7 @@ import (
 	"github.com/hansa-io/hansa/internal/join"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/rollup"
+	"github.com/hansa-io/hansa/internal/schedule"
 	"github.com/hansa-io/hansa/internal/version"
 )
 
@@ -46,6 +47,9 @@ type plane struct {
 	fleet    *fleet.Fleet
 	debts    *federate.Debts
 	conduct  *federate.Reconciler
+
+	preferences schedule.Queue
+	schedule    *schedule.Scheduler
 }
 
 type typeQueue struct {
@@ -78,7 +82,8 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *settings) er
 		Host:   host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
 		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa")), Log: log,
 	})
-	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addApprovals, p.addStart} {
+	p.newScheduler(ctx, host)
+	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addApprovals, p.addScheduler, p.addStart} {
 		if err := add(ctx, f); err != nil {
 			return err
 		}
@@ -86,7 +91,10 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *settings) er
 	return nil
 }
 
-func (p *plane) wake(k intent.Key) { p.objects.Add(k) }
+func (p *plane) wake(k intent.Key) {
+	p.objects.Add(k)
+	p.schedule.Wake(k)
+}
 
 func (p *plane) wakeType(name string) {
 	p.kinds.WakeType(name)
@@ -184,12 +192,15 @@ func (p *plane) addConfig(context.Context, flags) error {
 			if err := p.mgr.GetClient().Get(ctx, r.NamespacedName, &c); err != nil {
 				return reconcile.Result{}, client.IgnoreNotFound(err)
 			}
-			before := p.settings.plan()
+			before, scheduling := p.settings.plan(), p.settings.schedule()
 			scope := p.settings.scope()
 			c.Spec.Scope = scope // it cannot change while we run
 			p.settings.spec.Store(&c.Spec)
 			if p.settings.plan().Adopt != before.Adopt {
 				p.wakeAll()
+			}
+			if p.settings.schedule() != scheduling {
+				p.schedule.WakeAll()
 			}
 			return reconcile.Result{}, nil
 		}))

@@ -14,6 +14,7 @@ import (
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/plan"
+	"github.com/hansa-io/hansa/internal/schedule"
 )
 
 // settings are what the KubeFedConfig says, with KubeFed's defaults where it says nothing. The scope and the leader election are
@@ -64,6 +65,8 @@ func (s *settings) watched() string {
 }
 
 func (s *settings) health() cluster.Health { return cluster.HealthOf(s.spec.Load().ClusterHealthCheck) }
+
+func (s *settings) schedule() schedule.Settings { return schedule.SettingsOf(s.spec.Load()) }
 
 func (s *settings) plan() plan.Settings {
 	sync := s.spec.Load().SyncController

@@ -1,0 +1,143 @@
+package schedule
+
+import (
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// replicasPath is the override that a division is written as.
+const replicasPath = "/spec/replicas"
+
+// patchOf is the merge patch of spec that makes a federated object say what a division says; nil if it says so already. shares are
+// the clusters to place, by name. All other overrides stay as they are, and in their order: who wrote them finds them again.
+func patchOf(obj *unstructured.Unstructured, shares map[string]int64) map[string]any {
+	patch := map[string]any{}
+	if placed, ok := placedIn(obj); !ok || !slices.Equal(placed, sortedKeys(shares)) {
+		var clusters []any
+		for _, name := range sortedKeys(shares) {
+			clusters = append(clusters, map[string]any{"name": name})
+		}
+		patch["placement"] = map[string]any{"clusters": clusters}
+	}
+	if overrides, changed := overridesFor(obj, shares); changed {
+		patch["overrides"] = overrides
+	}
+	if len(patch) == 0 {
+		return nil
+	}
+	return patch
+}
+
+// placedIn is the sorted list of names in spec.placement.clusters; false if there is no list.
+func placedIn(obj *unstructured.Unstructured) ([]string, bool) {
+	list, ok, _ := unstructured.NestedSlice(obj.Object, "spec", "placement", "clusters")
+	names := make([]string, len(list))
+	for i, item := range list {
+		m, _ := item.(map[string]any)
+		names[i], _ = m["name"].(string)
+	}
+	slices.Sort(names)
+	return names, ok
+}
+
+// overridesFor is spec.overrides with the replicas of a division. Replicas of clusters that have no share go, and with them an item
+// that held nothing else.
+func overridesFor(obj *unstructured.Unstructured, shares map[string]int64) (out []any, changed bool) {
+	list, _, _ := unstructured.NestedSlice(obj.Object, "spec", "overrides")
+	out = []any{}
+	missing := sortedKeys(shares)
+	for _, item := range list {
+		m, ok := item.(map[string]any)
+		if !ok {
+			out = append(out, item)
+			continue
+		}
+		name, _ := m["clusterName"].(string)
+		operations, _ := m["clusterOverrides"].([]any)
+		share, meant := shares[name]
+		missing = slices.DeleteFunc(missing, func(n string) bool { return n == name })
+		kept, differs := operationsFor(operations, share, meant)
+		changed = changed || differs
+		if differs && len(kept) == 0 {
+			continue
+		}
+		m["clusterOverrides"] = kept
+		out = append(out, m)
+	}
+	for _, name := range missing {
+		changed = true
+		out = append(out, map[string]any{"clusterName": name, "clusterOverrides": []any{replicasOverride(shares[name])}})
+	}
+	return out, changed
+}
+
+// operationsFor is one cluster's list of overrides with its replicas, or without if it is not meant.
+func operationsFor(list []any, share int64, meant bool) (out []any, changed bool) {
+	out = make([]any, 0, len(list)+1)
+	found := false
+	for _, item := range list {
+		m, _ := item.(map[string]any)
+		switch {
+		case m["path"] != replicasPath:
+			out = append(out, item)
+		case !meant:
+			changed = true
+		default:
+			found = true
+			if n, ok := replicasIn(m); ok && n == share {
+				out = append(out, item)
+				continue
+			}
+			changed = true
+			out = append(out, replicasOverride(share))
+		}
+	}
+	if meant && !found {
+		changed = true
+		out = append(out, replicasOverride(share))
+	}
+	return out, changed
+}
+
+func replicasOverride(n int64) map[string]any {
+	return map[string]any{"path": replicasPath, "value": n}
+}
+
+// replicasIn is the number that an override on replicas sets; false if it sets none.
+func replicasIn(m map[string]any) (int64, bool) {
+	if m["op"] == "remove" {
+		return 0, false
+	}
+	n, ok := m["value"].(int64)
+	return n, ok
+}
+
+// declared are the numbers of replicas that the overrides of a federated object set, by cluster.
+func declared(obj *unstructured.Unstructured) map[string]int64 {
+	list, _, _ := unstructured.NestedSlice(obj.Object, "spec", "overrides")
+	out := map[string]int64{}
+	for _, item := range list {
+		m, _ := item.(map[string]any)
+		name, _ := m["clusterName"].(string)
+		operations, _ := m["clusterOverrides"].([]any)
+		for _, o := range operations {
+			if o, _ := o.(map[string]any); o["path"] == replicasPath {
+				if n, ok := replicasIn(o); ok {
+					out[name] = n
+				}
+			}
+		}
+	}
+	return out
+}
+
+func sortedKeys(m map[string]int64) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.SortFunc(out, strings.Compare)
+	return out
+}
