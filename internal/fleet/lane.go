@@ -51,8 +51,9 @@ type task struct {
 	due      bool
 	attempts int
 	retry    *time.Timer
-	// record of the last apply; absent after a step that found nothing of ours.
+	// record of the last apply; absent after a step that found nothing of ours. news says that nobody has been told of it yet.
 	record *plan.Record
+	news   bool
 	absent bool
 	// repairs are the times at which the same version was applied again.
 	repairs []time.Time
@@ -130,7 +131,11 @@ func (l *lane) submit(key intent.Key, s plan.Step) plan.Outcome {
 		t = &task{}
 		l.tasks[key] = t
 	}
+	news := t.news
+	t.news = false
 	switch {
+	case news && t.outcome.State == plan.Done && outdated(s, t.record):
+		return t.outcome // it was decided before that outcome was known: the wake that is under way decides anew
 	case !same(t.step, s):
 		t.stop()
 		t.step, t.outcome, t.attempts, t.absent = s, plan.Outcome{}, 0, false
@@ -151,6 +156,11 @@ func (l *lane) submit(key intent.Key, s plan.Step) plan.Outcome {
 // same says whether two steps ask for the same.
 func same(a, b plan.Step) bool {
 	return a.Verdict == b.Verdict && a.Version == b.Version && a.UID == b.UID && a.Confirm == b.Confirm && a.Reason == b.Reason && a.Owner == b.Owner && a.Adopt == b.Adopt
+}
+
+// outdated says whether a step rests on another record than the last.
+func outdated(s plan.Step, last *plan.Record) bool {
+	return last != nil && (s.Record == nil || *s.Record != *last)
 }
 
 // push queues a task, unless it is being fought over.
@@ -253,7 +263,7 @@ func (l *lane) done(ctx context.Context, key intent.Key, s plan.Step, r apply.Re
 		if r.Record != nil && t.record != nil && *r.Record == *t.record {
 			t.repairs = append(t.repairs, time.Now())
 		}
-		t.record, t.absent = r.Record, r.Gone
+		t.record, t.absent, t.news = r.Record, r.Gone, true
 	}
 	if l.ctx != ctx || ctx.Err() != nil {
 		t.again, t.outcome = false, plan.Outcome{}

@@ -507,6 +507,23 @@ func TestLaneReturnCostsNoSecondWrite(t *testing.T) {
 	})
 }
 
+// TestLaneOutdatedStep: a step that was decided before the last outcome was known, as a watch that is faster than the answer makes it,
+// is decided anew and not done; one that is decided with the record is.
+func TestLaneOutdatedStep(t *testing.T) {
+	onLane(t, 1, func(tr *track) {
+		first := step("1")
+		first.Verdict, first.Reason, first.UID = plan.Place, plan.Creating, ""
+		tr.submit(key("a"), first)
+		tr.wantDid("a 1")
+		tr.submit(key("a"), step("1")) // it has seen the copy, and knows of no record
+		tr.wantDid()
+		informed := step("2")
+		informed.Record = done(first).Record
+		tr.submit(key("a"), informed)
+		tr.wantDid("a 2")
+	})
+}
+
 // TestLaneSettled: what is not needed any more is not done, if it has not begun.
 func TestLaneSettled(t *testing.T) {
 	onLane(t, 1, func(tr *track) {
