@@ -39,6 +39,9 @@ type Options struct {
 type Lab struct {
 	binary, dir string
 	shared      bool // other tests use it after this one
+
+	mu   sync.Mutex
+	logs map[string]*requestLog // by cluster
 }
 
 // Start brings up the named clusters in a lab of the test's own, and takes it down when the test ends. It fails the

@@ -39,16 +39,38 @@ func (r Request) Mutates() bool {
 // not by the difference to an earlier call.
 func (l *Lab) Requests(t testing.TB, cluster string, match func(Request) bool) []Request {
 	t.Helper()
-	file, err := os.Open(filepath.Join(l.dir, "clusters", cluster, "audit.log"))
-	if err != nil {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.logs == nil {
+		l.logs = map[string]*requestLog{}
+	}
+	if l.logs[cluster] == nil {
+		l.logs[cluster] = &requestLog{seen: map[string]bool{}}
+	}
+	if err := l.logs[cluster].follow(filepath.Join(l.dir, "clusters", cluster, "audit.log")); err != nil {
 		t.Fatalf("requests of cluster %s: was it started with Options.Audit? %v", cluster, err)
 	}
-	defer file.Close()
-	all, err := readRequests(file, match)
+	return l.logs[cluster].that(match)
+}
+
+// requestLog is what has been read of an audit log: who polls it reads each line once.
+type requestLog struct {
+	offset int64
+	seen   map[string]bool
+	all    []Request
+}
+
+// follow reads what has been written since.
+func (l *requestLog) follow(path string) error {
+	file, err := os.Open(path)
 	if err != nil {
-		t.Fatalf("requests of cluster %s: %v", cluster, err)
+		return err
 	}
-	return all
+	defer file.Close()
+	if _, err := file.Seek(l.offset, io.SeekStart); err != nil {
+		return err
+	}
+	return l.read(file)
 }
 
 // auditEvent is the part of audit.k8s.io/v1 Event that is needed here.
@@ -63,28 +85,37 @@ type auditEvent struct {
 	ResponseStatus struct{ Code int }
 }
 
-// readRequests reads an audit log. A watch is in it twice, as it begins and as it ends, and counts once. A last line
-// without its end is still being written.
-func readRequests(log io.Reader, match func(Request) bool) ([]Request, error) {
-	var all []Request
-	seen := map[string]bool{}
+func (l *requestLog) that(match func(Request) bool) []Request {
+	var found []Request
+	for _, r := range l.all {
+		if match == nil || match(r) {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// read reads the lines of an audit log. A watch is in it twice, as it begins and as it ends, and counts once. A last line without its
+// end is still being written.
+func (l *requestLog) read(log io.Reader) error {
 	lines := bufio.NewReader(log)
 	for {
 		line, err := lines.ReadBytes('\n')
 		if errors.Is(err, io.EOF) {
-			return all, nil
+			return nil
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
+		l.offset += int64(len(line))
 		var e auditEvent
 		if err := json.Unmarshal(line, &e); err != nil {
-			return nil, fmt.Errorf("audit log, line %q: %w", bytes.TrimSpace(line), err)
+			return fmt.Errorf("audit log, line %q: %w", bytes.TrimSpace(line), err)
 		}
-		if r := e.request(); !seen[e.AuditID] && (match == nil || match(r)) {
-			all = append(all, r)
+		if !l.seen[e.AuditID] {
+			l.all = append(l.all, e.request())
 		}
-		seen[e.AuditID] = true
+		l.seen[e.AuditID] = true
 	}
 }
 

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"io"
 	"strings"
 	"testing"
 
@@ -42,4 +43,13 @@ func TestReadRequestsRejectsOtherFiles(t *testing.T) {
 	if _, err := readRequests(strings.NewReader("no JSON\n"), nil); err == nil {
 		t.Error("no error for a file that is no audit log")
 	}
+}
+
+// readRequests reads an audit log.
+func readRequests(log io.Reader, match func(Request) bool) ([]Request, error) {
+	l := &requestLog{seen: map[string]bool{}}
+	if err := l.read(log); err != nil {
+		return nil, err
+	}
+	return l.that(match), nil
 }
