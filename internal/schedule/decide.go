@@ -230,7 +230,7 @@ func (c cluster) current(declared map[string]int64, placed bool) int64 {
 	if !ok {
 		n = c.seen.desired
 	}
-	return max(n-(c.seen.desired-min(c.seen.working(), c.seen.desired)), 0)
+	return min(n, c.seen.working()+max(n-c.seen.desired, 0))
 }
 
 // glance is the wait between two looks at pods that no node has room for.

@@ -15,7 +15,7 @@ const replicasPath = "/spec/replicas"
 func patchOf(obj *unstructured.Unstructured, shares map[string]int64) map[string]any {
 	patch := map[string]any{}
 	if placed, ok := placedIn(obj); !ok || !slices.Equal(placed, sortedKeys(shares)) {
-		var clusters []any
+		clusters := []any{}
 		for _, name := range sortedKeys(shares) {
 			clusters = append(clusters, map[string]any{"name": name})
 		}
