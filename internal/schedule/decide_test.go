@@ -456,3 +456,22 @@ func TestSettingsOf(t *testing.T) {
 		t.Errorf("set: %+v", got)
 	}
 }
+
+// What cannot be read is told once: neither does a broken status stop anything, nor does a broken preference lose its status.
+func TestParse(t *testing.T) {
+	p := parse(&unstructured.Unstructured{Object: map[string]any{
+		"metadata": map[string]any{"name": "web", "namespace": "shop", "uid": "u", "generation": int64(3)},
+		"spec":     map[string]any{"totalReplicas": "nine", "targetKind": "FederatedDeployment"},
+		"status":   map[string]any{"observedGeneration": int64(3), "placedReplicas": int64(2)},
+	}})
+	if p.err == nil || p.Name != "web" || p.UID != "u" || p.Generation != 3 || p.Status.ObservedGeneration != 3 || *p.Status.PlacedReplicas != 2 {
+		t.Errorf("read %+v", p)
+	}
+	p = parse(&unstructured.Unstructured{Object: map[string]any{
+		"spec":   map[string]any{"totalReplicas": int64(9), "targetKind": "FederatedDeployment"},
+		"status": map[string]any{"observedGeneration": int64(3), "clusters": "odd"},
+	}})
+	if p.err != nil || p.Spec.TotalReplicas != 9 || p.Status.ObservedGeneration != 0 {
+		t.Errorf("read %+v", p)
+	}
+}

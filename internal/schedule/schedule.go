@@ -103,13 +103,22 @@ func New(ctx context.Context, o Options) *Scheduler {
 	return s
 }
 
+// parse reads a preference. A status that cannot be read is as if never told.
 func parse(o metav1.Object) preference {
-	p := preference{ReplicaSchedulingPreference: &schedv1.ReplicaSchedulingPreference{}}
 	u := o.(*unstructured.Unstructured) //nolint:forcetypeassert // the dynamic client gives nothing else
-	if p.err = runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, p.ReplicaSchedulingPreference); p.err != nil {
-		p.ObjectMeta = metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(), Generation: u.GetGeneration()}
+	p := preference{ReplicaSchedulingPreference: &schedv1.ReplicaSchedulingPreference{}}
+	if spec, ok := u.Object["spec"].(map[string]any); ok {
+		p.err = runtime.DefaultUnstructuredConverter.FromUnstructured(spec, &p.Spec)
 	}
-	p.ManagedFields = nil
+	if status, ok := u.Object["status"].(map[string]any); ok {
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(status, &p.Status) != nil {
+			p.Status = schedv1.ReplicaSchedulingPreferenceStatus{}
+		}
+	}
+	p.ObjectMeta = metav1.ObjectMeta{
+		Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion(),
+		Generation: u.GetGeneration(), DeletionTimestamp: u.GetDeletionTimestamp(),
+	}
 	return p
 }
 
