@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
-
 	"github.com/hansa-io/hansa/internal/apply"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/plan"
@@ -32,6 +30,8 @@ type lane struct {
 	do      func(context.Context, intent.Key, plan.Step) apply.Result
 	wake    func(intent.Key)
 	workers int
+	// panicked is told of a panic, if it is set.
+	panicked func(error)
 
 	mu      sync.Mutex
 	tasks   map[intent.Key]*task
@@ -224,7 +224,9 @@ func (l *lane) attempt(ctx context.Context, key intent.Key, s plan.Step) (r appl
 				Err:     fmt.Errorf("%s %v in %s: panic: %v\n%s", s.Verdict, key, s.Member, p, debug.Stack()),
 				Outcome: plan.Outcome{Member: s.Member, State: plan.Failed, Reason: "Panic", Message: "the control plane cannot handle this object: see its log"},
 			}
-			utilruntime.HandleErrorWithContext(ctx, r.Err, "a step panicked")
+			if l.panicked != nil {
+				l.panicked(r.Err)
+			}
 		}
 	}()
 	return l.do(ctx, key, s)

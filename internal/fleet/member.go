@@ -44,6 +44,7 @@ type copies struct {
 func newMember(f *Fleet, name string) *member {
 	m := &member{name: name, fleet: f, copies: map[string]*copies{}}
 	m.lane = newLane(f.opts.Workers, m.do, f.opts.Wake)
+	m.lane.panicked = func(err error) { f.opts.Log.Error(err, "a step panicked", "cluster", name) }
 	return m
 }
 
