@@ -9,7 +9,7 @@ GOTEST  := go test -timeout 20m
 GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo bench test test-all unit lint fmt gen gen-check lab lab-build lab-down clean
+.PHONY: help build demo bench test fault test-all unit lint fmt gen gen-check lab lab-build lab-down clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -31,10 +31,13 @@ demo: build ## play the walkthrough on two real clusters, step by step (KEEP=1 l
 test: build lint gen-check ## everything that CI runs: vet, lint, unit and property tests, stories on the lab
 	go vet ./...
 	cd lab && $(GOTEST) -vet=off ./...
-	$(GOTEST) -p 2 ./...
+	$(GOTEST) -p 2 $$(go list ./... | grep -v /test/fault)
 
-test-all: build ## the long suites as well
-	$(GOTEST) -p 1 ./... -args -long
+fault: build ## what happens when members, links, the host or the control plane itself break (about 7 minutes)
+	$(GOTEST) ./test/fault
+
+test-all: test ## the long suites as well
+	HANSA_LONG=1 $(GOTEST) -timeout 60m ./test/fault
 
 unit: ## the tests that need no lab
 	$(GOTEST) -short ./...
