@@ -54,7 +54,8 @@ type DurationConfig struct {
 	// AvailableDelay was KubeFed's wait after a member came back (20s). Hansa acts at once; the value is accepted and unused.
 	// +optional
 	AvailableDelay *metav1.Duration `json:"availableDelay,omitempty"`
-	// UnavailableDelay was KubeFed's wait after a member went away (1m). Hansa acts at once; the value is accepted and unused.
+	// UnavailableDelay is how long the replicas of a ReplicaSchedulingPreference stay with a member that went away, default 1m. All else
+	// acts at once.
 	// +optional
 	UnavailableDelay *metav1.Duration `json:"unavailableDelay,omitempty"`
 	// CacheSyncTimeout was the time after which KubeFed died of a member that could not be listed (5m). Accepted and unused.

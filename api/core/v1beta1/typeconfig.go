@@ -72,7 +72,7 @@ type FederatedTypeConfigStatus struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=federatedtypeconfigs,shortName=ftc
 // +kubebuilder:subresource:status
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == self.spec.targetType.pluralName + (has(self.spec.targetType.group) && self.spec.targetType.group != ” ? '.' + self.spec.targetType.group : ”)",message="name must be 'TARGET_PLURAL_NAME(.TARGET_GROUP_NAME)'"
+// +kubebuilder:validation:XValidation:rule=`self.metadata.name == (has(self.spec.targetType.group) && self.spec.targetType.group.size() > 0 ? self.spec.targetType.pluralName + "." + self.spec.targetType.group : self.spec.targetType.pluralName)`,message="name must be 'TARGET_PLURAL_NAME(.TARGET_GROUP_NAME)'"
 type FederatedTypeConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
