@@ -19,21 +19,33 @@ func TestAMemberIsAway(t *testing.T) {
 		away     func(*federation)
 		back     func(*federation)
 		readable bool // by those who go past the link
+		long     bool
 	}{
-		{"its link is cut", func(f *federation) { f.m1.link.Cut() }, func(f *federation) { f.m1.link.Heal() }, true},
-		{"its link swallows all", func(f *federation) { f.m1.link.Stall() }, func(f *federation) { f.m1.link.Heal() }, true},
 		{
-			"it is paused",
-			func(f *federation) { clusters.Pause(f, "m1", lab.APIServer) },
-			func(f *federation) { clusters.Resume(f, "m1", lab.APIServer) }, false,
+			name: "its link is cut", readable: true,
+			away: func(f *federation) { f.m1.link.Cut() },
+			back: func(f *federation) { f.m1.link.Heal() },
 		},
 		{
-			"it is killed",
-			func(f *federation) { clusters.Kill(f, "m1", lab.APIServer) },
-			func(f *federation) { clusters.Start(f, "m1", lab.APIServer) }, false,
+			name: "its link swallows all", readable: true, long: true,
+			away: func(f *federation) { f.m1.link.Stall() },
+			back: func(f *federation) { f.m1.link.Heal() },
+		},
+		{
+			name: "it is paused",
+			away: func(f *federation) { clusters.Pause(f, "m1", lab.APIServer) },
+			back: func(f *federation) { clusters.Resume(f, "m1", lab.APIServer) },
+		},
+		{
+			name: "it is killed",
+			away: func(f *federation) { clusters.Kill(f, "m1", lab.APIServer) },
+			back: func(f *federation) { clusters.Start(f, "m1", lab.APIServer) },
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			if c.long && !*long {
+				t.Skip("it is long: -long")
+			}
 			f := federate(t, "--deletion-deadline", "3s")
 			pid := f.cmd.Process.Pid
 			for _, name := range []string{"updated", "deleted", "deselected", "recreated", "again"} {

@@ -7,6 +7,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
@@ -17,22 +20,14 @@ import (
 func TestAnAddressLeadsElsewhere(t *testing.T) {
 	f := prepare(t)
 	m1, g := gated(t, "m1", "m1")
-	f.m1, f.m2 = f.join(m1), f.join(linked(t, "m2", "m2"))
+	f.m1 = f.join(m1)
 	f.starts(clusters.Kubeconfig(), "host")
 	f.federatesNamespace()
 	f.createsMap("web", "old", "m1")
 	f.createsMap("deleted", "old", "m1")
 	made := f.holds(soon, f.m1, "web", "old")
-	f.holds(soon, f.m1, "deleted", "old")
-	// In the other cluster somebody has objects of the same names, even with our marks.
-	for _, name := range []string{"web", "deleted"} {
-		o, err := f.copyIn(t.Context(), f.m1, "ConfigMap", name)
-		f.must(err)
-		o.SetResourceVersion("")
-		o.SetUID("")
-		f.namespaceIn(f.m2)
-		f.must(f.m2.Create(t.Context(), o))
-	}
+	deleted := f.holds(soon, f.m1, "deleted", "old")
+	f.restoredIn(linked(t, "elsewhere", "m2"), made, deleted) // as in a cluster that was restored from the other's backup
 	f.isReady(f.m1, true)
 	wrote := record(t, "m2", within(f.namespace, writes))
 
@@ -94,8 +89,16 @@ func (f *federation) conditionIs(m *member, kind fedv1.ClusterConditionType, rea
 	})
 }
 
-// namespaceIn waits until the story's namespace is in a member.
-func (f *federation) namespaceIn(m *member) {
+// restoredIn makes copies of objects, with all their marks, in a cluster that has not joined.
+func (f *federation) restoredIn(m *member, objects ...*unstructured.Unstructured) {
 	f.Helper()
-	f.exists(m, "Namespace", f.namespace)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}
+	f.must(m.Create(f.Context(), ns))
+	f.Cleanup(func() { _ = m.Delete(context.Background(), ns) }) // nobody waits for its end
+	for _, o := range objects {
+		o := o.DeepCopy()
+		o.SetResourceVersion("")
+		o.SetUID("")
+		f.must(m.Create(f.Context(), o))
+	}
 }

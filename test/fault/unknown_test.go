@@ -3,6 +3,7 @@ package fault
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -49,11 +50,11 @@ func TestTheHostDoesNotLetUsRead(t *testing.T) {
 			host.Heal()
 			f.eventually(soon, "a refusal", func(context.Context) error { return some(refused) })
 			f.setsValue("named", "new")
-			rests(f, 2*time.Second)
+			rests(f, time.Second)
 			f.restart()
 			again := record(t, "host", refused.match)
 			f.eventually(soon, "a refusal after the restart", func(context.Context) error { return some(again) })
-			rests(f, 2*time.Second)
+			rests(f, time.Second)
 			for _, m := range removed {
 				m.none("while " + what.resource + " cannot be read")
 			}
@@ -189,7 +190,7 @@ func TestATypeLeaves(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := federate(t)
-			t.Cleanup(func() { f.must(install("host")); f.propagates("configmaps", "Enabled") }) // whatever happens, before all is cleared
+			t.Cleanup(func() { f.must(install("host")) }) // whatever happens, before all is cleared
 			f.createsMap("kept", "old", "m1", "m2")
 			f.createsMap("deleted", "old", "m1", "m2")
 			made := f.holds(soon, f.m1, "kept", "old")
@@ -206,7 +207,7 @@ func TestATypeLeaves(t *testing.T) {
 				f.removes("ConfigMap", "late")
 				f.isGone(soon, "ConfigMap", "late")
 			}
-			rests(f, 2*time.Second)
+			rests(f, time.Second)
 			f.keeps(f.m1, made)
 			f.holds(soon, f.m1, "kept", "old")
 			for _, r := range removed.since() {
@@ -230,14 +231,20 @@ func (f *federation) typeConfig(name string) *fedv1.FederatedTypeConfig {
 	return c
 }
 
+// propagates switches a type's propagation on or off, and waits until the control plane says that it has.
 func (f *federation) propagates(name string, mode fedv1.ConfigurationMode) {
 	f.Helper()
-	c := &fedv1.FederatedTypeConfig{}
-	ctx := context.WithoutCancel(f.Context())
-	f.must(f.Get(ctx, client.ObjectKey{Namespace: fedv1.DefaultNamespace, Name: name}, c))
+	c := f.typeConfig(name)
 	before := c.DeepCopy()
 	c.Spec.Propagation = mode
-	f.must(f.Patch(ctx, c, client.MergeFrom(before)))
+	f.must(f.Patch(f.Context(), c, client.MergeFrom(before)))
+	f.eventually(soon, "type "+name+" to be "+string(mode), func(context.Context) error {
+		s := f.typeConfig(name).Status
+		if running := s.PropagationController == fedv1.Running; s.ObservedGeneration != c.Generation || running != (mode == fedv1.Enabled) {
+			return fmt.Errorf("its status is %+v", s)
+		}
+		return nil
+	})
 }
 
 func (f *federation) marksTypeDeleted(name string) {
@@ -275,7 +282,7 @@ func TestANamespaceIsNotFederatedAnyMore(t *testing.T) {
 		f.isGone(soon, "Namespace", f.namespace)
 		f.setsValue("web", "new")
 		f.reasons(soon, "ConfigMap", "web", "NamespaceNotFederated")
-		rests(f, 2*time.Second)
+		rests(f, time.Second)
 		f.keeps(f.m1, made)
 		f.holds(soon, f.m1, "web", "old")
 
