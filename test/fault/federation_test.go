@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -121,7 +122,8 @@ func (f *federation) eventually(within time.Duration, what string, check func(co
 	lab.Eventually(f, within, what, check)
 }
 
-// clear deletes all that is federated, its namespace last, and waits until nothing is left.
+// clear deletes all that is federated and waits until nothing is left. The namespace comes last, and is let go, for nobody waits for
+// its end in the members.
 func (f *federation) clear() {
 	for _, m := range []*member{f.m1, f.m2} {
 		if m != nil && m.link != nil {
@@ -133,7 +135,19 @@ func (f *federation) clear() {
 		return
 	}
 	f.clearOf("ConfigMap", "Deployment", "Service")
+	f.eachFederated([]string{"Namespace"}, func(o *unstructured.Unstructured) {
+		o.SetAnnotations(map[string]string{fedv1.OrphanAnnotation: "true"})
+		if err := f.Update(context.Background(), o); err != nil && o.GetDeletionTimestamp() == nil {
+			f.Errorf("orphan the namespace: %v", err)
+		}
+	})
 	f.clearOf("Namespace")
+	for _, m := range []*member{f.m1, f.m2} {
+		if m != nil {
+			ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.namespace}}
+			_ = m.Delete(context.Background(), ns) // it may have gone, or belong to another federation
+		}
+	}
 }
 
 func (f *federation) clearOf(kinds ...string) {
