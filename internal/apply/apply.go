@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -193,23 +194,27 @@ func placed(did plan.Did, obj *metav1.PartialObjectMetadata) Result {
 }
 
 func failed(reason plan.Reason, err error) Result {
-	return Result{Err: err, Outcome: plan.Outcome{State: plan.Failed, Reason: reason, Message: message(err)}}
+	return Result{Err: err, Outcome: plan.Outcome{State: plan.Failed, Reason: reason, Message: Words(err)}}
 }
 
-// message is what the user reads: the API server's own words where it spoke.
-func message(err error) string {
+// Words is what the user reads of an error: the API server's own words where it spoke. It holds nothing that differs each time, as
+// addresses, ports and time-outs in a request do: it becomes part of statuses.
+func Words(err error) string {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) && status.Status().Message != "" {
 		return status.Status().Message
 	}
+	var operation *net.OpError
 	var call *url.Error
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
 		return "the cluster did not answer in time"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the cluster refuses connections"
+	case errors.As(err, &operation):
+		return operation.Op + ": " + operation.Err.Error()
 	case errors.As(err, &call):
-		return call.Err.Error() // without the address, which may hold a port that differs each time
+		return call.Err.Error()
 	default:
 		return err.Error()
 	}

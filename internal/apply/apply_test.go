@@ -2,8 +2,14 @@ package apply_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"syscall"
 	"testing"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
@@ -27,4 +33,30 @@ func TestDo(t *testing.T) {
 			return apply.Do(ctx, w, s, confirm)
 		}, nil
 	})
+}
+
+// TestWords: what a failure is called does not differ from one attempt to the next, or every attempt would be news.
+func TestWords(t *testing.T) {
+	address := func(port int) net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port} }
+	for _, c := range []struct {
+		err  func(attempt int) error
+		want string
+	}{
+		{func(n int) error {
+			reset := &net.OpError{Op: "read", Net: "tcp", Source: address(n), Addr: address(443), Err: syscall.ECONNRESET}
+			return &url.Error{Op: "Get", URL: fmt.Sprintf("https://m1/api?timeout=%d", n), Err: reset}
+		}, "read: connection reset by peer"},
+		{func(n int) error {
+			return &url.Error{Op: "Get", URL: fmt.Sprintf("https://m1/api?timeout=%d", n), Err: errors.New("http2: client connection lost")}
+		}, "http2: client connection lost"},
+		{func(int) error { return &url.Error{Op: "Get", URL: "https://m1", Err: context.DeadlineExceeded} }, "the cluster did not answer in time"},
+		{func(int) error { return &net.OpError{Op: "dial", Err: syscall.ECONNREFUSED} }, "the cluster refuses connections"},
+		{func(int) error { return fmt.Errorf("list: %w", apierrors.NewBadRequest("no such field")) }, "no such field"},
+	} {
+		for n := range 2 {
+			if got := apply.Words(c.err(n)); got != c.want {
+				t.Errorf("%v is called %q, want %q", c.err(n), got, c.want)
+			}
+		}
+	}
 }

@@ -187,9 +187,9 @@ func view(s observe.State) (plan.View, string) {
 	case apierrors.IsNotFound(s.Err):
 		return plan.ViewMissing, "the cluster does not serve this type"
 	case apierrors.IsForbidden(s.Err):
-		return plan.ViewForbidden, s.Err.Error()
+		return plan.ViewForbidden, apply.Words(s.Err)
 	default:
-		return plan.ViewFailed, s.Err.Error()
+		return plan.ViewFailed, apply.Words(s.Err)
 	}
 }
 

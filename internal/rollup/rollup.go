@@ -111,7 +111,7 @@ func keep(c *intent.ClusterStatus, r *plan.Record) {
 
 // passing reasons end by themselves within moments, so they are told only if they do not.
 func passing(r plan.Reason) bool {
-	return r == plan.Observing || r == plan.WaitingForNamespace || r == plan.WaitingForRemoval
+	return r == plan.Observing || r == plan.WaitingForNamespace || r == plan.WaitingForRemoval || r == plan.Reason(plan.ViewFailed)
 }
 
 // operation is KubeFed's word for what a step does; with TimedOut or Failed behind it, for what became of it.
