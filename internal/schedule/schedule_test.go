@@ -324,7 +324,5 @@ func TestHungMember(t *testing.T) {
 	_, err = st.members["m2"].AppsV1().Deployments(st.namespace).Update(t.Context(), d, metav1.UpdateOptions{})
 	must(t, err)
 	st.total(6)
-	began := time.Now()
-	st.until(5*time.Second, "m1 3 ByWeight, m2 3 ByWeight")
-	t.Logf("divided in %s", time.Since(began))
+	st.until(15*time.Second, "m1 3 ByWeight, m2 3 ByWeight") // a step that hangs is given 20 s
 }
