@@ -51,12 +51,19 @@ type task struct {
 	due      bool
 	attempts int
 	retry    *time.Timer
-	// record of the last apply; absent after a step that found nothing of ours. news says that nobody has been told of it yet.
-	record *plan.Record
-	news   bool
-	absent bool
+	lesson
+	// news says that nobody has been told of the lesson yet.
+	news bool
 	// repairs are the times at which the same version was applied again.
 	repairs []time.Time
+}
+
+// lesson is what the last step taught about an object beyond what the watch has told.
+type lesson struct {
+	// record of the last apply.
+	record *plan.Record
+	// absent after a step that found, or left, nothing of ours; released if the object itself is still there.
+	absent, released bool
 }
 
 func newLane(workers int, do func(context.Context, intent.Key, plan.Step) apply.Result, wake func(intent.Key)) *lane {
@@ -92,15 +99,22 @@ func (t *task) stop() {
 	}
 }
 
-// learnt returns what the lane knows of an object beyond what the watch has told.
-func (l *lane) learnt(key intent.Key) (record *plan.Record, absent, tried bool) {
+// learnt returns what the last step taught about an object.
+func (l *lane) learnt(key intent.Key) lesson {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if t := l.tasks[key]; t != nil {
+		return t.lesson
+	}
+	return lesson{}
+}
+
+// tried says that the last step for an object failed or was refused.
+func (l *lane) tried(key intent.Key) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.tasks[key]
-	if t == nil {
-		return nil, false, false
-	}
-	return t.record, t.absent, t.outcome.State == plan.Failed || t.outcome.State == plan.Refused
+	return t != nil && (t.outcome.State == plan.Failed || t.outcome.State == plan.Refused)
 }
 
 // settle forgets an object that needs nothing more; published says that the host's record is the lane's.
@@ -265,7 +279,7 @@ func (l *lane) done(ctx context.Context, key intent.Key, s plan.Step, r apply.Re
 		if r.Record != nil && t.record != nil && *r.Record == *t.record {
 			t.repairs = append(t.repairs, time.Now())
 		}
-		t.record, t.absent, t.news = r.Record, r.Gone, true
+		t.lesson, t.news = lesson{record: r.Record, absent: r.Gone, released: r.Did == plan.DidRelease}, true
 	}
 	if l.ctx != ctx || ctx.Err() != nil {
 		t.again, t.outcome = false, plan.Outcome{}

@@ -187,12 +187,12 @@ func TestLaneDoesAndTells(t *testing.T) {
 			t.Errorf("woken %d times", n)
 		}
 		tr.wantState(key("a"), step("1"), plan.Done) // and the watch has not told yet
-		if r, absent, tried := tr.learnt(key("a")); r == nil || r.Version != "1.f" || absent || tried {
-			t.Errorf("learnt %+v %t %t", r, absent, tried)
+		if l := tr.learnt(key("a")); l.record == nil || l.record.Version != "1.f" || l.absent || tr.tried(key("a")) {
+			t.Errorf("learnt %+v", l)
 		}
 		tr.wantDid()
 		tr.settle(key("a"), true)
-		if r, _, _ := tr.learnt(key("a")); r != nil {
+		if tr.learnt(key("a")).record != nil {
 			t.Error("what the host has on record is remembered here")
 		}
 	})
@@ -311,7 +311,7 @@ func TestLaneRetriesByWaking(t *testing.T) {
 			tr.wantDid("a 1")
 			tr.takeWoken()
 		}
-		if _, _, tried := tr.learnt(key("a")); !tried {
+		if !tr.tried(key("a")) {
 			t.Error("what has failed was tried")
 		}
 		tr.wantState(key("a"), step("2"), plan.Pending) // another intent does not wait
@@ -396,16 +396,16 @@ func TestLaneConfirmed(t *testing.T) {
 		look := plan.Step{Member: "m", Verdict: plan.Withdraw, Needed: true, Confirm: true}
 		tr.submit(key("a"), look)
 		synctest.Wait()
-		if r, absent, _ := tr.learnt(key("a")); r != nil || !absent {
-			t.Errorf("learnt %+v %t", r, absent)
+		if l := tr.learnt(key("a")); l.record != nil || !l.absent || l.released {
+			t.Errorf("learnt %+v", l)
 		}
 		tr.settle(key("a"), false)
-		if _, absent, _ := tr.learnt(key("a")); !absent {
+		if !tr.learnt(key("a")).absent {
 			t.Error("forgotten before the host has it on record")
 		}
 		tr.answer = until(nil)
 		tr.submit(key("a"), step("1"))
-		if _, absent, _ := tr.learnt(key("a")); absent {
+		if tr.learnt(key("a")).absent {
 			t.Error("still absent though something is on its way")
 		}
 	})
@@ -424,7 +424,7 @@ func TestLaneClosed(t *testing.T) {
 		tr.wantDid("a 1")
 		tr.wantState(key("a"), step("1"), plan.Pending)
 		tr.wantDid()
-		if r, _, _ := tr.learnt(key("known")); r == nil {
+		if tr.learnt(key("known")).record == nil {
 			t.Error("what was learnt is lost")
 		}
 		time.Sleep(time.Hour)

@@ -146,7 +146,8 @@ func (m *member) look(t intent.Type, key intent.Key) plan.Member {
 	if m.info.Reason == cluster.ReasonProbing {
 		out.Ready = true // nobody has asked it yet: that is not knowing, as with a view that is still being listed
 	}
-	out.Record, out.Absent, _ = m.lane.learnt(key)
+	last := m.lane.learnt(key)
+	out.Record, out.Absent, out.Released = last.record, last.absent, last.released
 	c := m.copies[t.Name]
 	if c == nil {
 		return out
@@ -172,7 +173,7 @@ func (m *member) namespaceHere(namespace string) plan.Tri {
 	if ns, ok := c.store.Value("", namespace); ok {
 		return plan.TriOf(!ns.Deleting)
 	}
-	if _, _, tried := m.lane.learnt(intent.Key{Type: fedv1.NamespacesTypeName, Namespace: namespace, Name: namespace}); tried {
+	if m.lane.tried(intent.Key{Type: fedv1.NamespacesTypeName, Namespace: namespace, Name: namespace}) {
 		return plan.Unknown
 	}
 	return plan.No

@@ -26,6 +26,8 @@ type Intent struct {
 	Finalizers []string
 	// Orphan says what stays in the members when the object is deleted.
 	Orphan Orphan
+	// Deletion is what the user says of copies that are not wanted any more; empty if nothing.
+	Deletion DeletionPolicy
 	// DeleteOptions are sent with deletes in members; nil if none were asked for.
 	DeleteOptions *metav1.DeleteOptions
 
@@ -57,6 +59,15 @@ const (
 	OrphanAll Orphan = "true"
 	// OrphanAdopted leaves the copies that were there before the federation took them.
 	OrphanAdopted Orphan = "adopted"
+)
+
+// DeletionPolicy says what becomes of a copy that is not wanted any more.
+type DeletionPolicy string
+
+// The deletion policies.
+const (
+	DeleteCopies DeletionPolicy = "Delete"
+	RetainCopies DeletionPolicy = "Retain"
 )
 
 // Placement says which members are meant.

@@ -30,6 +30,7 @@ func Parse(obj *unstructured.Unstructured) *Intent {
 	}
 	p := parser{intent: i}
 	p.deleteOptions(obj.GetAnnotations()[fedv1.DeleteOptionAnnotation])
+	p.deletionPolicy(obj.GetAnnotations()[fedv1.DeletionPolicyAnnotation])
 	spec := p.object(obj.Object, "spec", PartPlacement)
 	if spec == nil && obj.Object["spec"] != nil {
 		p.problem(PartTemplate, "spec", "must be an object")
@@ -93,6 +94,15 @@ func (p parser) deleteOptions(value string) {
 		return
 	}
 	p.intent.DeleteOptions = &o
+}
+
+func (p parser) deletionPolicy(value string) {
+	switch policy := DeletionPolicy(value); policy {
+	case "", DeleteCopies, RetainCopies:
+		p.intent.Deletion = policy
+	default:
+		p.problem(PartDeletion, "metadata.annotations["+fedv1.DeletionPolicyAnnotation+"]", "must be %s or %s, not %q", DeleteCopies, RetainCopies, value)
+	}
 }
 
 // template keeps the template as JSON, without the metadata that KubeFed never propagated.

@@ -100,6 +100,7 @@ type memberFile struct {
 	Record        *recordFile       `json:"record"`
 	Debt          *plan.Debt        `json:"debt"`
 	Absent        bool              `json:"absent"`
+	Released      bool              `json:"released"`
 	NamespaceHere string            `json:"namespaceHere"`
 }
 
@@ -129,6 +130,9 @@ var kinds = map[string]intent.Type{
 	"FederatedDeployment":  typeOf("deployments", "apps", "Deployment", true),
 	"FederatedClusterRole": typeOf("clusterroles", "rbac.authorization.k8s.io", "ClusterRole", false),
 	"FederatedNamespace":   typeOf("namespaces", "", "Namespace", false),
+
+	"FederatedPersistentVolumeClaim":    typeOf("persistentvolumeclaims", "", "PersistentVolumeClaim", true),
+	"FederatedCustomResourceDefinition": typeOf("customresourcedefinitions", "apiextensions.k8s.io", "CustomResourceDefinition", false),
 }
 
 func typeOf(plural, group, kind string, namespaced bool) intent.Type {
@@ -229,7 +233,7 @@ func readNamespace(t *testing.T, of intent.Type, v any) plan.NamespaceWorld {
 func readMember(t *testing.T, w plan.World, f memberFile) plan.Member {
 	m := plan.Member{
 		Name: f.Name, Labels: f.Labels, Host: f.Host, Ready: f.Ready == nil || *f.Ready,
-		View: plan.View(cmp.Or(f.View, "Synced")), ViewMessage: f.Message, Debt: f.Debt, Absent: f.Absent,
+		View: plan.View(cmp.Or(f.View, "Synced")), ViewMessage: f.Message, Debt: f.Debt, Absent: f.Absent, Released: f.Released,
 	}
 	if f.View == "none" {
 		m.View = ""

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
 	"github.com/hansa-io/hansa/internal/intent"
 )
 
@@ -182,7 +184,7 @@ func leave(w World, m Member, why Reason, meant Tri) (Step, bool) {
 	case owed:
 		return repay(w, m), true
 	case c == nil && m.Absent:
-		return Step{Verdict: Withdraw, Reason: Gone}, true
+		return gone(m), true
 	case c == nil:
 		return Step{Verdict: Withdraw, Reason: why, Needed: true, Confirm: true}, true
 	case c.ControlPlane != "" && c.ControlPlane != w.Settings.ControlPlane:
@@ -192,9 +194,18 @@ func leave(w World, m Member, why Reason, meant Tri) (Step, bool) {
 	}
 }
 
+// gone is the last step: nothing is left to do, and its verdict says what was done.
+func gone(m Member) Step {
+	if m.Released {
+		return Step{Verdict: Release, Reason: Gone}
+	}
+	return Step{Verdict: Withdraw, Reason: Gone}
+}
+
 // withdraw is about a copy that is there and not another control plane's. The first rule that matches wins.
 func withdraw(w World, m Member, why Reason, meant Tri) Step {
 	c := m.Copy
+	problem, bad := w.Intent.Problem(intent.PartDeletion)
 	switch {
 	case w.Type.IsNamespace() && m.Host:
 		return Step{Verdict: Release, Reason: HostNamespace, Needed: true, UID: c.UID}
@@ -206,6 +217,10 @@ func withdraw(w World, m Member, why Reason, meant Tri) Step {
 		return Step{Verdict: Release, Reason: Unclaimed, Needed: true, UID: c.UID}
 	case c.Deleting:
 		return hold(WaitingForRemoval, "the object is terminating")
+	case bad:
+		return hold(ComputeResourceFailed, problem.String())
+	case w.retains():
+		return Step{Verdict: Release, Reason: Retained, Needed: true, UID: c.UID}
 	default:
 		return Step{Verdict: Withdraw, Reason: why, Needed: true, UID: c.UID, DeleteOptions: w.Intent.DeleteOptions}
 	}
@@ -215,6 +230,21 @@ func withdraw(w World, m Member, why Reason, meant Tri) Step {
 func (w World) keeps(c *Copy) bool {
 	return w.Intent.IsDeleting() &&
 		(w.Intent.Orphan == intent.OrphanAll || w.Intent.Orphan == intent.OrphanAdopted && c.Adopted)
+}
+
+// lasting kinds hold what cannot be made again: data, or the definition that all objects of a kind go with.
+var lasting = map[schema.GroupKind]bool{
+	{Kind: "PersistentVolumeClaim"}:                                   true,
+	{Kind: "PersistentVolume"}:                                        true,
+	{Group: "apiextensions.k8s.io", Kind: "CustomResourceDefinition"}: true,
+}
+
+// retains says whether copies that are not wanted any more are left in the members.
+func (w World) retains() bool {
+	if w.Intent.Deletion == "" {
+		return lasting[w.Type.Target.GVK().GroupKind()]
+	}
+	return w.Intent.Deletion == intent.RetainCopies
 }
 
 // owns says whether a copy is this federated object's: the mark on it and the record on the host agree. KubeFed's mark alone names
@@ -292,7 +322,7 @@ func debt(w World, m Member) Debt {
 	}
 	d := Debt{
 		Owner: w.Intent.UID, DeleteOptions: w.Intent.DeleteOptions,
-		Release: w.Intent.Orphan == intent.OrphanAll, KeepAdopted: w.Intent.Orphan == intent.OrphanAdopted,
+		Release: w.Intent.Orphan == intent.OrphanAll || w.retains(), KeepAdopted: w.Intent.Orphan == intent.OrphanAdopted,
 	}
 	switch {
 	case m.Copy != nil:
@@ -341,7 +371,7 @@ func repay(w World, m Member) Step {
 	c, d := m.Copy, m.Debt
 	switch {
 	case c == nil && m.Absent:
-		return Step{Verdict: Withdraw, Reason: Gone}
+		return gone(m)
 	case c == nil:
 		return Step{Verdict: Withdraw, Reason: Owed, Needed: true, Confirm: true, Owner: d.Owner}
 	case c.ControlPlane != w.Settings.ControlPlane:

@@ -48,8 +48,10 @@ const (
 	Gone Reason = "Gone"
 	// Orphaned: the user asked to leave the object in the member. HostNamespace: the host's own namespaces are never removed.
 	// Adopted: a namespace that was there before the federation stays.
+	// Retained: what the object holds cannot be made again, or the user said so, and it is left in the member.
 	// Unclaimed: our mark names a federated object that is not there.
 	Orphaned      Reason = "Orphaned"
+	Retained      Reason = "Retained"
 	HostNamespace Reason = "HostNamespace"
 	Adopted       Reason = "Adopted"
 	Unclaimed     Reason = "Unclaimed"

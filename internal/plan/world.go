@@ -84,6 +84,8 @@ type Member struct {
 	Debt *Debt
 	// Absent says that a read of the member itself found no object of ours since the last step.
 	Absent bool
+	// Released says that what made it Absent was a release: the object is still in the member, and not ours any more.
+	Released bool
 	// NamespaceHere says whether the namespace of the target is in the member; Unknown does not hold anything up.
 	NamespaceHere Tri
 }

@@ -20,6 +20,10 @@ const (
 	OrphanAnnotation = "kubefed.io/orphan"
 	// DeleteOptionAnnotation holds a metav1.DeleteOptions as JSON, used for deletes in members.
 	DeleteOptionAnnotation = "kubefed.io/deleteoption"
+	// DeletionPolicyAnnotation (Hansa) on a federated object is "Delete" or "Retain": what becomes of a copy that is not wanted any more,
+	// because its federated object is deleted or its placement excludes the member. Absent means Retain for the kinds that hold
+	// what cannot be made again (PersistentVolumeClaims, PersistentVolumes, CustomResourceDefinitions), and Delete for all others.
+	DeletionPolicyAnnotation = "kubefed.io/deletion-policy"
 
 	// OwnerAnnotation (Hansa) on a copy says whose it is: "<control plane>/<uid of the federated object>".
 	OwnerAnnotation = "kubefed.io/owner"
