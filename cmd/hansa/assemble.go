@@ -78,8 +78,9 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *settings) er
 	p.debts = federate.NewDebts(core, s.namespace, p.wake, p.wakeAll)
 	p.conduct = federate.New(federate.Options{
 		Kinds: p.kinds, Members: p.fleet, Debts: p.debts,
-		Ledger: federate.NewLedger(f.budget, p.fleet.Count, p.approved),
-		Host:   host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
+		Ledger:   federate.NewLedger(f.budget, p.fleet.Count, p.approved),
+		Recovery: federate.NewRecovery(s.rollback, p.rolledBack),
+		Host:     host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
 		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa")), Log: log,
 	})
 	p.newScheduler(ctx, host)
@@ -196,7 +197,8 @@ func (p *plane) addConfig(context.Context, flags) error {
 			scope := p.settings.scope()
 			c.Spec.Scope = scope // it cannot change while we run
 			p.settings.spec.Store(&c.Spec)
-			if p.settings.plan().Adopt != before.Adopt {
+			p.settings.accepted.Store(new(c.Annotations[fedv1.AcceptHostRollbackAnnotation]))
+			if now := p.settings.plan(); now.Adopt != before.Adopt || now.Accepted != before.Accepted {
 				p.wakeAll()
 			}
 			if p.settings.schedule() != scheduling {
@@ -233,7 +235,11 @@ func (p *plane) addApprovals(context.Context, flags) error {
 func (p *plane) addStart(context.Context, flags) error {
 	return p.mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		go p.debts.Run(ctx)
-		return p.meet(ctx)
+		if err := p.meet(ctx); err != nil {
+			return err
+		}
+		p.conduct.Survey(ctx, p.fleet.Settled)
+		return nil
 	}))
 }
 

@@ -21,6 +21,8 @@ import (
 // those of the start, the rest follows the object.
 type settings struct {
 	spec         atomic.Pointer[fedv1.KubeFedConfigSpec]
+	accepted     atomic.Pointer[string] // revision of an accepted rollback of the host
+	rollback     string                 // what the KubeFedConfig says of one, at the start
 	controlPlane types.UID
 	hostIDs      []types.UID
 	namespace    string
@@ -49,6 +51,8 @@ func load(ctx context.Context, c client.Client, f flags) (*settings, error) {
 		return nil, fmt.Errorf("read KubeFedConfig %s/%s: %w", f.namespace, fedv1.ConfigName, err)
 	}
 	s.spec.Store(&config.Spec)
+	s.rollback = config.Annotations[fedv1.HostRollbackAnnotation]
+	s.accepted.Store(new(config.Annotations[fedv1.AcceptHostRollbackAnnotation]))
 	return s, nil
 }
 
@@ -75,6 +79,7 @@ func (s *settings) plan() plan.Settings {
 		SystemNamespaces: []string{"kube-system", "kube-public", "default", s.namespace},
 		Adopt:            sync == nil || sync.AdoptResources == nil || *sync.AdoptResources == fedv1.Enabled,
 		DeletionDeadline: s.deadline,
+		Accepted:         *s.accepted.Load(),
 	}
 }
 

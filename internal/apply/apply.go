@@ -372,7 +372,7 @@ func (w Writer) unmark(ctx context.Context, s plan.Step, live *metav1.PartialObj
 	body, err := json.Marshal(map[string]any{"metadata": map[string]any{
 		"uid": live.UID, "resourceVersion": live.ResourceVersion,
 		"labels":      map[string]any{fedv1.ManagedLabel: nil},
-		"annotations": map[string]any{fedv1.OwnerAnnotation: nil, fedv1.AppliedAnnotation: nil, fedv1.AdoptedAnnotation: nil},
+		"annotations": map[string]any{fedv1.OwnerAnnotation: nil, fedv1.AppliedAnnotation: nil, fedv1.AdoptedAnnotation: nil, fedv1.RevisionAnnotation: nil},
 	}})
 	if err != nil {
 		return failed("LabelRemovalFailed", err)

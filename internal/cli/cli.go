@@ -120,7 +120,7 @@ type group struct {
 var groups = []group{
 	{"start", "Get started:", []func(Streams) *cobra.Command{initVerb}},
 	{"clusters", "Clusters:", []func(Streams) *cobra.Command{joinVerb, unjoinVerb}},
-	{"federate", "Federate:", []func(Streams) *cobra.Command{enableVerb, disableVerb, federateVerb, orphaningVerb}},
+	{"federate", "Federate:", []func(Streams) *cobra.Command{enableVerb, disableVerb, federateVerb, orphaningVerb, resumeVerb}},
 	{"other", "Other commands:", []func(Streams) *cobra.Command{versionVerb}},
 }
 

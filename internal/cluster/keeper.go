@@ -364,11 +364,11 @@ func (k *keeper) publish() {
 func (k *keeper) member() Member {
 	id := Pinned(k.cluster, k.secret)
 	m := Member{
-		Name:       k.cluster.Name,
-		ID:         id,
-		Labels:     k.cluster.Labels,
-		Generation: k.cluster.Generation,
-		Host:       id != "" && slices.Contains(k.hostIDs, id),
+		Name:     k.cluster.Name,
+		ID:       id,
+		Labels:   k.cluster.Labels,
+		Revision: k.cluster.ResourceVersion, Generation: k.cluster.Generation,
+		Host: id != "" && slices.Contains(k.hostIDs, id),
 	}
 	if k.malformed == nil {
 		m.Config = k.link.config

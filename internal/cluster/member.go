@@ -21,6 +21,8 @@ type Member struct {
 	ID types.UID
 	// Labels of the KubeFedCluster; not to be written to.
 	Labels map[string]string
+	// Revision is the resource version of the KubeFedCluster when the member was told; a new one alone is not told.
+	Revision string
 	// Generation of the KubeFedCluster.
 	Generation int64
 	// Host is true where the member is the host itself.

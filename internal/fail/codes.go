@@ -34,6 +34,7 @@ var (
 	OtherControlPlane = Code{"KF1204", Conflict, "The service account belongs to another control plane"}
 	NoCredential      = Code{"KF1205", Refused, "The member gives no usable credential"}
 	HalfJoined        = Code{"KF1206", Partial, "A join failed and left something behind"}
+	HostBehind        = Code{"KF1209", Paused, "The host knows less than its members have seen of it"}
 	StillTerminating  = Code{"KF1207", Conflict, "A namespace is still being deleted"}
 	HalfLeft          = Code{"KF1208", Partial, "An unjoin removed only a part"}
 )

@@ -39,6 +39,7 @@ type Reconciler struct {
 	members  Members
 	debts    *Debts
 	ledger   *Ledger
+	recovery *Recovery
 	host     host
 	settings func() plan.Settings
 	tell     func(intent.Type, *intent.Intent, []rollup.Event)
@@ -52,6 +53,8 @@ type Options struct {
 	Members Members
 	Debts   *Debts
 	Ledger  *Ledger
+	// Recovery restrains removals while the host is behind.
+	Recovery *Recovery
 	// Host's API; Namespace is the KubeFed namespace in it.
 	Host      dynamic.Interface
 	Namespace string
@@ -66,7 +69,7 @@ type Options struct {
 // New returns a conductor.
 func New(o Options) *Reconciler {
 	return &Reconciler{
-		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger,
+		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger, recovery: o.Recovery,
 		host:     host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
 		settings: o.Settings, tell: o.Tell, log: o.Log,
 		waiting: waiting{since: map[intent.Key]time.Time{}},
@@ -84,7 +87,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	if !ok {
 		return reconcile.Result{}, nil // its inputs are being read; it is woken when they have been
 	}
-	p := r.ledger.Guard(plan.Make(world), world.Intent)
+	p := r.ledger.Guard(r.recovery.Guard(plan.Make(world), world), world.Intent)
 	if world, err = r.hold(ctx, p, world); err != nil {
 		return reconcile.Result{}, fmt.Errorf("hold %v: %w", key, err)
 	}

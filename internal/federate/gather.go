@@ -19,7 +19,7 @@ func (r *Reconciler) gather(key intent.Key) (plan.World, bool) {
 		return plan.World{}, false
 	}
 	i, _ := k.store.Value(key.Namespace, key.Name)
-	w := plan.World{Key: key, Type: k.Type, Intent: i, Namespace: r.namespace(k.Type, key), Settings: r.settings(), Now: time.Now()}
+	w := plan.World{Key: key, Type: k.Type, Intent: i, Namespace: r.namespace(k.Type, key), Newest: k.store.Newest(), Settings: r.settings(), Now: time.Now()}
 	w.Members, w.MembersKnown = r.members.Look(k.Type, key)
 	return remember(w, r.debts.of(key)), true
 }
@@ -70,7 +70,7 @@ func (r *Reconciler) Confirm(ctx context.Context, key intent.Key, s plan.Step) e
 			return fmt.Errorf("confirm on the host: %w", err)
 		}
 	}
-	if again, ok := plan.Make(w).Step(s.Member); !ok || again.Verdict != s.Verdict {
+	if again, ok := r.recovery.Guard(plan.Make(w), w).Step(s.Member); !ok || again.Verdict != s.Verdict {
 		return apply.ErrChanged
 	}
 	return nil

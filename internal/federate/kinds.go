@@ -120,9 +120,23 @@ func (k *Kinds) WakeType(name string) {
 	if !ok {
 		return
 	}
-	wake := func(namespace, object string) { k.wake(intent.Key{Type: name, Namespace: namespace, Name: object}) }
-	found.store.Names("", wake)
-	k.held(name, k.wake)
+	k.visit(found, k.wake)
+}
+
+// visit calls f with every object of a type: those that the host has, and those that only a member has.
+func (k *Kinds) visit(of kind, f func(intent.Key)) {
+	of.store.Names("", func(namespace, object string) { f(intent.Key{Type: of.Name, Namespace: namespace, Name: object}) })
+	k.held(of.Name, f)
+}
+
+// synced says whether the objects of all types have been read in full.
+func (k *Kinds) synced() bool {
+	for _, found := range k.all() {
+		if !found.store.State().Synced {
+			return false
+		}
+	}
+	return true
 }
 
 // WakeAll wakes every object of every type.

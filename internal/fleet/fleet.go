@@ -181,6 +181,12 @@ func (f *Fleet) Published(p plan.Plan) {
 	}
 }
 
+// Settled says that of every member that is ready, every list has ended, well or not.
+func (f *Fleet) Settled() bool {
+	sorted, known := f.list()
+	return known && !slices.ContainsFunc(sorted, (*member).listing)
+}
+
 // Unavailable lists, sorted, the members in which a type cannot be propagated, and why.
 func (f *Fleet) Unavailable(typeName string) []fedv1.MemberAPI {
 	var out []fedv1.MemberAPI

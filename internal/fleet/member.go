@@ -140,7 +140,7 @@ func (m *member) look(t intent.Type, key intent.Key) plan.Member {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	out := plan.Member{
-		Name: m.name, Labels: m.info.Labels, Host: m.info.Host,
+		Name: m.name, Labels: m.info.Labels, Host: m.info.Host, Revision: m.info.Revision,
 		Ready: m.info.Ready && m.broken == nil, View: plan.ViewWaiting,
 	}
 	if m.info.Reason == cluster.ReasonProbing {
@@ -161,6 +161,21 @@ func (m *member) look(t intent.Type, key intent.Key) plan.Member {
 		out.NamespaceHere = m.namespaceHere(namespace)
 	}
 	return out
+}
+
+// listing says that it is not known yet whether the member is ready, or what it holds of some type.
+func (m *member) listing() bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if m.info.Reason == cluster.ReasonProbing {
+		return true
+	}
+	for _, c := range m.copies {
+		if v, _ := view(c.store.State()); v == plan.ViewWaiting {
+			return true
+		}
+	}
+	return false
 }
 
 // namespaceHere says whether a federated namespace has arrived. One that was tried and refused is not waited for: it may be there

@@ -1,5 +1,5 @@
-// Package guard answers: may a plan remove as much as it wants to? It is pure, and only ever makes a plan milder: a Withdraw may
-// become a Hold, nothing else changes.
+// Package guard answers: may a plan remove as much as it wants to? It is pure, and only ever makes a plan milder: a Withdraw or a
+// Release may become a Hold, nothing else changes.
 package guard
 
 import "github.com/hansa-io/hansa/internal/plan"
@@ -36,6 +36,19 @@ func Apply(p plan.Plan, b Budget) plan.Plan {
 // Counts says whether a step uses up budget.
 func Counts(s plan.Step) bool {
 	return s.Verdict == plan.Withdraw && s.Needed && !s.Confirm && s.Reason == plan.Deselected
+}
+
+// Freeze holds everything that would take a copy out of a member or the federation: whatever it is, it can be done later.
+func Freeze(p plan.Plan, why plan.Reason, message string) plan.Plan {
+	steps := make([]plan.Step, len(p.Steps))
+	for i, s := range p.Steps {
+		if s.Needed && !s.Confirm && (s.Verdict == plan.Withdraw || s.Verdict == plan.Release) {
+			s.Verdict, s.Reason, s.Needed, s.Message = plan.Hold, why, false, message
+		}
+		steps[i] = s
+	}
+	p.Steps = steps
+	return p
 }
 
 func paused(s plan.Step) plan.Step {

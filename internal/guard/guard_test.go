@@ -102,3 +102,32 @@ func TestOnlyMilder(t *testing.T) {
 		}
 	})
 }
+
+// TestFreeze: while the host is behind nothing leaves a member or the federation, whatever the reason; placing and looking go on.
+func TestFreeze(t *testing.T) {
+	look, done := withdraw(plan.Deleted), withdraw(plan.Gone)
+	look.Confirm, done.Needed = true, false
+	release := withdraw(plan.Unclaimed)
+	release.Verdict = plan.Release
+	for name, tc := range map[string]struct {
+		step plan.Step
+		want bool
+	}{
+		"de-selected":     {withdraw(plan.Deselected), true},
+		"deleted by name": {withdraw(plan.Deleted), true},
+		"owed":            {withdraw(plan.Owed), true},
+		"unclaimed":       {release, true},
+		"a look":          {look, false},
+		"gone":            {done, false},
+		"placed":          {plan.Step{Member: "a", Verdict: plan.Place, Reason: plan.Creating, Needed: true}, false},
+	} {
+		before := plan.Plan{Steps: []plan.Step{tc.step}}
+		p := guard.Freeze(before, plan.RecoveryHold, "why")
+		if s := p.Steps[0]; tc.want != (s.Verdict == plan.Hold && s.Reason == plan.RecoveryHold && !s.Needed && s.Message == "why") {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if !reflect.DeepEqual(before.Steps[0], tc.step) {
+			t.Errorf("%s: the plan that was given has changed", name)
+		}
+	}
+}

@@ -31,7 +31,7 @@ type known struct {
 // preflight reads what a join depends on, and refuses what must not be.
 func preflight(ctx context.Context, host, member Cluster, o Options) (known, error) {
 	var k known
-	config, err := readConfig(ctx, host, o.Namespace)
+	config, err := ReadConfig(ctx, host, o.Namespace)
 	if err != nil {
 		return k, err
 	}
@@ -62,8 +62,9 @@ func preflight(ctx context.Context, host, member Cluster, o Options) (known, err
 	return k, err
 }
 
-// readConfig reads the settings of the control plane; without them there is none.
-func readConfig(ctx context.Context, host Cluster, namespace string) (*fedv1.KubeFedConfig, error) {
+// ReadConfig reads the settings of the control plane; without them there is none.
+// ReadConfig reads the settings of the control plane; that there are none means that there is no control plane.
+func ReadConfig(ctx context.Context, host Cluster, namespace string) (*fedv1.KubeFedConfig, error) {
 	config := &fedv1.KubeFedConfig{}
 	err := host.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: fedv1.ConfigName}, config)
 	switch {

@@ -37,8 +37,8 @@ type Store[T any] struct {
 	// gone remembers what the watch has seen vanish, so that the late answer to a write does not bring it back.
 	gone  map[types.NamespacedName]string
 	state State
-	// listed is the resource version of the last full list.
-	listed string
+	// listed is the resource version of the last full list, newest that of the newest object or list.
+	listed, newest string
 }
 
 type entry[T any] struct {
@@ -106,7 +106,14 @@ func (s *Store[T]) Forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.items, s.gone, s.state = map[string]map[string]entry[T]{}, map[types.NamespacedName]string{}, State{}
-	s.listed = ""
+	s.listed, s.newest = "", ""
+}
+
+// Newest is the newest resource version that the cluster has told of; empty before the first list. It goes back if the cluster does.
+func (s *Store[T]) Newest() string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.newest
 }
 
 // Value returns what is known of an object; false if it was not seen.
@@ -176,6 +183,7 @@ func (s *Store[T]) put(obj metav1.Object) (existed, fresh bool) {
 		s.items[ns] = map[string]entry[T]{}
 	}
 	s.items[ns][name] = entry[T]{value: s.parse(obj), rv: obj.GetResourceVersion()}
+	s.moveTo(obj.GetResourceVersion())
 	delete(s.gone, nameOf(obj))
 	return existed, true
 }
@@ -240,6 +248,13 @@ func (s *Store[T]) drop(k types.NamespacedName, rv string) {
 		clear(s.gone)
 	}
 	s.gone[k] = rv
+	s.moveTo(rv)
+}
+
+func (s *Store[T]) moveTo(rv string) {
+	if s.newest != "" && newer(rv, s.newest) {
+		s.newest = rv
+	}
 }
 
 // Replace implements cache.ReflectorStore: a full list, as of a resource version.
@@ -255,7 +270,7 @@ func (s *Store[T]) Replace(list []any, rv string) error {
 		// The cluster went back in time, as after a restore: what was known is void.
 		s.items, s.gone = map[string]map[string]entry[T]{}, map[types.NamespacedName]string{}
 	}
-	s.listed = rv
+	s.listed, s.newest = rv, rv
 	for _, o := range list {
 		obj, err := meta.Accessor(o)
 		if err != nil {

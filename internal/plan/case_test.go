@@ -48,9 +48,9 @@ func runCase(t *testing.T, file string) {
 	}
 	w := readWorld(t, a.Files[0].Data)
 	p := plan.Make(w)
-	got := printPlan(p)
+	got := printPlan(p, plan.AheadOf(w)...)
 	// What every plan must be, whatever its case is about.
-	if again := printPlan(plan.Make(w)); again != got {
+	if again := printPlan(plan.Make(w), plan.AheadOf(w)...); again != got {
 		t.Errorf("the same world gives another plan: %s", gocmp.Diff(got, again))
 	}
 	checkIdentity(t, w, p)
@@ -82,7 +82,9 @@ type worldFile struct {
 	// Members; unread says that the list is not known.
 	Members  []memberFile `json:"members"`
 	Unread   bool         `json:"unread"`
+	Newest   string       `json:"newest"`
 	Settings struct {
+		Accepted string `json:"accepted"`
 		Adopt    *bool  `json:"adopt"`
 		Deadline string `json:"deadline"`
 	} `json:"settings"`
@@ -93,6 +95,7 @@ type memberFile struct {
 	Name          string            `json:"name"`
 	Labels        map[string]string `json:"labels"`
 	Host          bool              `json:"host"`
+	Revision      string            `json:"revision"`
 	Ready         *bool             `json:"ready"`
 	View          string            `json:"view"`
 	Message       string            `json:"message"`
@@ -112,6 +115,7 @@ type copyFile struct {
 	// Applied is "current" or any other hash.
 	Applied      string `json:"applied"`
 	Fields       string `json:"fields"`
+	Revision     string `json:"revision"`
 	OwnsReplicas bool   `json:"ownsReplicas"`
 	Adopted      bool   `json:"adopted"`
 	Deleting     bool   `json:"deleting"`
@@ -155,9 +159,9 @@ func readWorld(t *testing.T, data []byte) plan.World {
 		t.Fatalf("world: %v", err)
 	}
 	w := plan.World{
-		Key: intent.Key{Namespace: "shop", Name: "web"}, MembersKnown: !f.Unread, Now: parseTime(t, f.Now),
+		Key: intent.Key{Namespace: "shop", Name: "web"}, MembersKnown: !f.Unread, Newest: f.Newest, Now: parseTime(t, f.Now),
 		Settings: plan.Settings{
-			ControlPlane: "cp", Adopt: f.Settings.Adopt == nil || *f.Settings.Adopt, DeletionDeadline: 5 * time.Minute,
+			ControlPlane: "cp", Adopt: f.Settings.Adopt == nil || *f.Settings.Adopt, DeletionDeadline: 5 * time.Minute, Accepted: f.Settings.Accepted,
 			SystemNamespaces: []string{"kube-system", "kube-public", "default", fedv1.DefaultNamespace},
 		},
 	}
@@ -232,7 +236,7 @@ func readNamespace(t *testing.T, of intent.Type, v any) plan.NamespaceWorld {
 
 func readMember(t *testing.T, w plan.World, f memberFile) plan.Member {
 	m := plan.Member{
-		Name: f.Name, Labels: f.Labels, Host: f.Host, Ready: f.Ready == nil || *f.Ready,
+		Name: f.Name, Labels: f.Labels, Host: f.Host, Revision: f.Revision, Ready: f.Ready == nil || *f.Ready,
 		View: plan.View(cmp.Or(f.View, "Synced")), ViewMessage: f.Message, Debt: f.Debt, Absent: f.Absent, Released: f.Released,
 	}
 	if f.View == "none" {
@@ -260,7 +264,7 @@ func readMember(t *testing.T, w plan.World, f memberFile) plan.Member {
 	if c := f.Copy; c != nil {
 		m.Copy = &plan.Copy{
 			UID: cmp.Or(c.UID, types.UID(f.Name+"-copy")), ResourceVersion: "7", Managed: "true",
-			Applied: current(c.Applied), Fields: cmp.Or(c.Fields, "f"), OwnsReplicas: c.OwnsReplicas, Adopted: c.Adopted, Deleting: c.Deleting,
+			Applied: current(c.Applied), Fields: cmp.Or(c.Fields, "f"), Revision: c.Revision, OwnsReplicas: c.OwnsReplicas, Adopted: c.Adopted, Deleting: c.Deleting,
 		}
 		if owner := cmp.Or(c.Owner, "cp/u1"); owner != "none" {
 			cp, uid, _ := strings.Cut(owner, "/")
@@ -284,7 +288,7 @@ func parseTime(t *testing.T, s string) time.Time {
 }
 
 // printPlan writes a plan in short. Hashes of inputs are written as VERSION: that they are there matters, not what they are.
-func printPlan(p plan.Plan) string {
+func printPlan(p plan.Plan, ahead ...plan.Ahead) string {
 	var b strings.Builder
 	line := func(format string, args ...any) {
 		b.WriteString(strings.TrimRight(fmt.Sprintf(format, args...), " ") + "\n")
@@ -310,6 +314,9 @@ func printPlan(p plan.Plan) string {
 	}
 	if !p.Recheck.IsZero() {
 		line("recheck: %s", p.Recheck.UTC().Format(time.RFC3339))
+	}
+	for _, a := range ahead {
+		line("ahead: %s: %s", a.Member, a.Revision)
 	}
 	for _, s := range p.Steps {
 		line("%s: %s %s %s", s.Member, s.Verdict, s.Reason, strings.Join(marks(s), " "))

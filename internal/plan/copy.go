@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,6 +12,9 @@ import (
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
+
+// revisionField is in the set of our fields while nobody else has written the revision of a copy.
+var revisionField = []byte(`"f:` + fedv1.RevisionAnnotation + `"`)
 
 // CopyOf reads what the federation needs to know of an object in a member. The object's metadata is enough.
 func CopyOf(m metav1.Object) *Copy {
@@ -28,6 +32,9 @@ func CopyOf(m metav1.Object) *Copy {
 	for _, e := range m.GetManagedFields() {
 		if e.Manager == fedv1.FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.FieldsV1 != nil {
 			c.Fields, c.OwnsReplicas = fieldSet(e.FieldsV1.GetRawBytes())
+			if bytes.Contains(e.FieldsV1.GetRawBytes(), revisionField) {
+				c.Revision = m.GetAnnotations()[fedv1.RevisionAnnotation]
+			}
 		}
 	}
 	return c

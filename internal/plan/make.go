@@ -134,6 +134,8 @@ func place(w World, m Member) Step {
 		return hold(WaitingForRemoval, "the object is terminating")
 	case inSync(w, m, v):
 		return Step{Verdict: Place, Reason: InSync, Version: v}
+	case w.behind(m):
+		return hold(RecoveryHold, RecoveryMessage)
 	case c.ControlPlane == "":
 		return rendered(w, m, v, Step{Reason: Claiming, UID: c.UID})
 	default:
@@ -313,7 +315,7 @@ func settled(p Plan, m Member) Plan {
 }
 
 // ends says that a hold ends by itself, in a member that answers: no deadline counts for it.
-func ends(r Reason) bool { return r == WaitingForRemoval || r == Observing }
+func ends(r Reason) bool { return r == WaitingForRemoval || r == Observing || r == RecoveryHold }
 
 // debt is what a deletion leaves behind in a member that it could not look into.
 func debt(w World, m Member) Debt {

@@ -75,6 +75,8 @@ const (
 	NamespaceNotFederated  Reason = "NamespaceNotFederated"
 	ComputePlacementFailed Reason = "ComputePlacementFailed"
 	PlacementUnknown       Reason = "PlacementUnknown"
+	// RecoveryHold: the host knows less than what members have seen of it, as after a restore: it may lack what was wanted since.
+	RecoveryHold Reason = "RecoveryHold"
 	// InvalidName: the federated object is none, for it has a name that none may have.
 	InvalidName Reason = "InvalidName"
 	// Paused: the type's propagation is disabled. DeletionPaused: the deletion budget is spent.

@@ -167,6 +167,10 @@ func mark(obj *unstructured.Unstructured, w World, m Member, version string) (*u
 	}
 	annotations[fedv1.OwnerAnnotation] = ownerMark(w.Settings.ControlPlane, w.Intent.UID)
 	annotations[fedv1.AppliedAnnotation] = version
+	delete(annotations, fedv1.RevisionAnnotation)
+	if r := w.revision(m); r != "" {
+		annotations[fedv1.RevisionAnnotation] = r
+	}
 	labels[fedv1.ManagedLabel] = "true"
 	obj.SetAnnotations(annotations)
 	obj.SetLabels(labels)

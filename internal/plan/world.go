@@ -21,8 +21,10 @@ type World struct {
 	Members []Member
 	// MembersKnown says that the list of members was read in full. An unread list is not an empty one.
 	MembersKnown bool
-	Settings     Settings
-	Now          time.Time
+	// Newest is the newest resource version of the federated type that the host has told of; empty if it has told nothing yet.
+	Newest   string
+	Settings Settings
+	Now      time.Time
 }
 
 // Settings of the control plane that decisions depend on.
@@ -33,6 +35,8 @@ type Settings struct {
 	SystemNamespaces []string
 	// Adopt says whether objects that exist in a member are taken over.
 	Adopt bool
+	// Accepted is the revision up to which members may have seen more than the host: its user has accepted that the host was restored.
+	Accepted string
 	// DeletionDeadline is how long a deletion waits for members that are away before what they hold is recorded as debt.
 	DeletionDeadline time.Duration
 }
@@ -72,6 +76,8 @@ type Member struct {
 	Host bool
 	// Ready says that the member may be written to.
 	Ready bool
+	// Revision is the resource version of the KubeFedCluster.
+	Revision string
 
 	// View of the type in this member, and in words what is wrong with it.
 	View        View
@@ -101,6 +107,8 @@ type Copy struct {
 	Owner        types.UID
 	// Applied is the hash of the inputs of the last apply.
 	Applied string
+	// Revision is the newest resource version in the host that the copy was applied from; empty if somebody else has written it since.
+	Revision string
 	// Fields is a hash of the set of fields that we own, spec.replicas aside. It moves when anyone else changes one of them.
 	Fields string
 	// OwnsReplicas says that spec.replicas is ours.

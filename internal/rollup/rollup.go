@@ -158,6 +158,7 @@ var stalling = map[string]bool{
 	string(plan.ApplyOverridesFailed): true, string(plan.ComputeResourceFailed): true, string(plan.ComputePlacementFailed): true,
 	string(plan.NamespaceNotFederated): true, string(plan.AlreadyExists): true, string(plan.ManagedLabelFalse): true,
 	string(plan.OwnedByOther): true, string(plan.Paused): true, string(plan.DeletionPaused): true,
+	string(plan.RecoveryHold): true,
 }
 
 func conditions(p plan.Plan, clusters []intent.ClusterStatus, i *intent.Intent, settled bool, now time.Time) []intent.Condition {

@@ -56,7 +56,7 @@ func TestNamesAreTold(t *testing.T) {
 
 // internalReasons are verdicts that a status never shows.
 var internalReasons = []string{
-	"InSync", "Creating", "Updating", "Claiming", "Deleted", "Deselected", "Owed", "Gone", "Orphaned", "HostNamespace", "Adopted", "Unclaimed",
+	"InSync", "Creating", "Updating", "Claiming", "Deleted", "Deselected", "Owed", "Gone", "Orphaned", "Retained", "HostNamespace", "Adopted", "Unclaimed",
 }
 
 // actions and states of internal/plan that are no reasons.

@@ -32,6 +32,16 @@ const (
 	// AdoptedAnnotation (Hansa) on a copy is "true" if the object was there before the federation took it.
 	AdoptedAnnotation = "kubefed.io/adopted"
 
+	// RevisionAnnotation (Hansa) on a copy is the resource version, in the host, of the newest object that it was applied from: its federated
+	// object, its FederatedNamespace or its KubeFedCluster. A host that knows only older ones has gone back in time.
+	RevisionAnnotation = "kubefed.io/revision"
+
+	// HostRollbackAnnotation (Hansa) on the KubeFedConfig is written by the manager: the newest revision that a member has seen and the
+	// host has not, as after a restore of its etcd. AcceptHostRollbackAnnotation is the user's answer: the state of the host counts,
+	// although members have seen up to this revision.
+	HostRollbackAnnotation       = "kubefed.io/host-rollback"
+	AcceptHostRollbackAnnotation = "kubefed.io/accept-host-rollback"
+
 	// HostIDAnnotation (Hansa) on the service account that a join makes in a member is the UID of the host's kube-system namespace:
 	// two control planes whose hosts have the same name must not share, or remove, each other's account.
 	HostIDAnnotation = "kubefed.io/host-cluster-id"
