@@ -118,7 +118,8 @@ func overrides() props {
 		"value": {XPreserveUnknownFields: ptr.To(true), Description: "What add and replace write; absent means null."},
 	}, "path"))
 	ops.MaxItems = ptr.To[int64](maxOverrides)
-	all := list(object("", fields{"clusterName": {Type: "string"}, "clusterOverrides": ops}))
+	unnamed := props{Type: "string", Default: &apiextv1.JSON{Raw: []byte(`""`)}} // a key must be required, which KubeFed's is not
+	all := keyed(list(object("", fields{"clusterName": unnamed, "clusterOverrides": keyed(ops, "path")})), "clusterName")
 	all.MaxItems = ptr.To[int64](maxOverriddenClusters)
 	all.Description = "What differs in single clusters."
 	return all
@@ -180,6 +181,14 @@ func object(description string, properties fields, required ...string) props {
 
 func list(item props) props {
 	return props{Type: "array", Items: &apiextv1.JSONSchemaPropsOrArray{Schema: &item}}
+}
+
+// keyed lets each item of a list have an owner of its own, so that applying some leaves the others to whom they belong. No two items
+// may have the same key.
+func keyed(l props, key string) props {
+	l.XListType = ptr.To("map")
+	l.XListMapKeys = []string{key}
+	return l
 }
 
 func anyObject(description string) props {

@@ -60,8 +60,10 @@ type decision struct {
 	placed   int64
 	// considered are the clusters that the replicas were divided over.
 	considered int
-	// patch of the federated object's spec; nil if there is nothing to write.
-	patch map[string]any
+	// shares are the clusters to place with their replicas, patch what they change in the federated object's spec; nil if there is
+	// nothing to write.
+	shares map[string]int64
+	patch  map[string]any
 	// division in words.
 	division string
 	// limits are what is now known of the capacities, by cluster.
@@ -290,7 +292,7 @@ func (d decision) divided(w world, got divide.Division) decision {
 	d.findings = findings(w, got)
 	d.clusters = append(d.clusters, unknown(w)...)
 	slices.SortFunc(d.clusters, func(a, b schedv1.ClusterReplicas) int { return strings.Compare(a.Name, b.Name) })
-	d.patch = patchOf(w.object, shares)
+	d.shares, d.patch = shares, patchOf(w.object, shares)
 	return d.careful(w)
 }
 

@@ -288,6 +288,23 @@ func TestFighting(t *testing.T) {
 	}
 }
 
+// Only who owns the clusters or some replicas can fight about them.
+func TestWhoFights(t *testing.T) {
+	for fields, want := range map[string]bool{
+		`{"f:template":{}}`: false,
+		`{"f:placement":{".":{},"f:clusterSelector":{}}}`: false,
+		`{"f:placement":{"f:clusters":{}}}`:               true,
+		`{"f:overrides":{}}`:                              true,
+		`{"f:overrides":{"k:{\"clusterName\":\"a\"}":{".":{},"f:clusterName":{},"f:clusterOverrides":{}}}}`:                                         true,
+		`{"f:overrides":{"k:{\"clusterName\":\"a\"}":{".":{},"f:clusterName":{},"f:clusterOverrides":{"k:{\"path\":\"/spec/x\"}":{}}}}}`:            false,
+		`{"f:overrides":{"k:{\"clusterName\":\"a\"}":{"f:clusterOverrides":{"k:{\"path\":\"/spec/x\"}":{},"k:{\"path\":\"/spec/replicas\"}":{}}}}}`: true,
+	} {
+		if got := ownsDivision([]byte(`{"f:spec":` + fields + `}`)); got != want {
+			t.Errorf("%s: %v", fields, got)
+		}
+	}
+}
+
 func TestPatchKeepsWhatIsNotOurs(t *testing.T) {
 	w := aWorld(t, "", `{
 		placement: {clusters: [{name: z}], clusterSelector: {}},

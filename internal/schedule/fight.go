@@ -52,7 +52,7 @@ func (h history) wait(now time.Time) (repair, over time.Duration) {
 	return repair, recent[len(recent)-fightLimit].Add(fightWindow).Sub(now)
 }
 
-// others names, sorted, the other managers that own a placement or overrides in a federated object.
+// others names, sorted, the other managers that own the clusters, or replicas, of a federated object.
 func others(obj *unstructured.Unstructured) []string {
 	var out []string
 	for _, e := range obj.GetManagedFields() {
@@ -64,14 +64,30 @@ func others(obj *unstructured.Unstructured) []string {
 	return slices.Compact(out)
 }
 
+// replicasField is an override of replicas as field owners are recorded.
+const replicasField = `k:{"path":"` + replicasPath + `"}`
+
+// ownsDivision says whether a record of field owners is about what a division writes. A list without items in it is owned as a whole.
 func ownsDivision(fields []byte) bool {
 	var set struct {
-		Spec map[string]json.RawMessage `json:"f:spec"`
+		Spec struct {
+			Placement struct {
+				Clusters json.RawMessage `json:"f:clusters"`
+			} `json:"f:placement"`
+			Overrides map[string]struct {
+				Operations map[string]json.RawMessage `json:"f:clusterOverrides"`
+			} `json:"f:overrides"`
+		} `json:"f:spec"`
 	}
 	if json.Unmarshal(fields, &set) != nil {
 		return false
 	}
-	return len(set.Spec["f:placement"]) > 0 || len(set.Spec["f:overrides"]) > 0
+	whole := set.Spec.Overrides != nil && len(set.Spec.Overrides) == 0
+	for _, o := range set.Spec.Overrides {
+		_, replicas := o.Operations[replicasField]
+		whole = whole || replicas || o.Operations != nil && len(o.Operations) == 0
+	}
+	return whole || len(set.Spec.Placement.Clusters) > 0
 }
 
 func fightMessage(obj *unstructured.Unstructured) string {

@@ -10,16 +10,51 @@ import (
 // replicasPath is the override that a division is written as.
 const replicasPath = "/spec/replicas"
 
+// applied is what a division applies to a federated object's spec: the clusters to place, and their replicas. shares are the clusters
+// by name. Where the API server keeps overrides by cluster and path, all other fields stay their owners'.
+func applied(shares map[string]int64) map[string]any {
+	overrides := make([]any, 0, len(shares))
+	for _, name := range sortedKeys(shares) {
+		overrides = append(overrides, overrideOf(name, shares[name]))
+	}
+	return map[string]any{"placement": placementOf(shares), "overrides": overrides}
+}
+
+func placementOf(shares map[string]int64) map[string]any {
+	clusters := make([]any, 0, len(shares))
+	for _, name := range sortedKeys(shares) {
+		clusters = append(clusters, map[string]any{"name": name})
+	}
+	return map[string]any{"clusters": clusters}
+}
+
+func overrideOf(cluster string, share int64) map[string]any {
+	return map[string]any{"clusterName": cluster, "clusterOverrides": []any{replicasOverride(share)}}
+}
+
+// foreign are the overrides that are not replicas, by cluster, each cluster's in their order.
+func foreign(obj *unstructured.Unstructured) map[string][]any {
+	out := map[string][]any{}
+	list, _, _ := unstructured.NestedSlice(obj.Object, "spec", "overrides")
+	for _, item := range list {
+		m, _ := item.(map[string]any)
+		name, _ := m["clusterName"].(string)
+		operations, _ := m["clusterOverrides"].([]any)
+		for _, o := range operations {
+			if o, _ := o.(map[string]any); o["path"] != replicasPath {
+				out[name] = append(out[name], o)
+			}
+		}
+	}
+	return out
+}
+
 // patchOf is the merge patch of spec that makes a federated object say what a division says; nil if it says so already. shares are
 // the clusters to place, by name. All other overrides stay as they are, and in their order: who wrote them finds them again.
 func patchOf(obj *unstructured.Unstructured, shares map[string]int64) map[string]any {
 	patch := map[string]any{}
 	if placed, ok := placedIn(obj); !ok || !slices.Equal(placed, sortedKeys(shares)) {
-		clusters := []any{}
-		for _, name := range sortedKeys(shares) {
-			clusters = append(clusters, map[string]any{"name": name})
-		}
-		patch["placement"] = map[string]any{"clusters": clusters}
+		patch["placement"] = placementOf(shares)
 	}
 	if overrides, changed := overridesFor(obj, shares); changed {
 		patch["overrides"] = overrides
@@ -68,7 +103,7 @@ func overridesFor(obj *unstructured.Unstructured, shares map[string]int64) (out 
 	}
 	for _, name := range missing {
 		changed = true
-		out = append(out, map[string]any{"clusterName": name, "clusterOverrides": []any{replicasOverride(shares[name])}})
+		out = append(out, overrideOf(name, shares[name]))
 	}
 	return out, changed
 }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"time"
 
@@ -204,20 +205,43 @@ func (s *Scheduler) write(ctx context.Context, key types.NamespacedName, w world
 	if d.patch == nil {
 		return nil
 	}
+	into := s.host.Resource(w.fedType.Federated.GroupVersionResource).Namespace(key.Namespace)
+	if err := put(ctx, into, w.object, d); err != nil {
+		return err
+	}
+	s.memory.wrote(key, string(w.object.GetUID())+" "+d.division, w.now)
+	return nil
+}
+
+// put applies a division. Where the API server says that applying would not make it so, or would take something from somebody else,
+// the two lists are patched as a whole: KubeFed's CRDs keep each as one field, and what another manager has written into it does
+// not go by not being applied.
+func put(ctx context.Context, into dynamic.ResourceInterface, obj *unstructured.Unstructured, d decision) error {
+	tried, err := apply(ctx, into, obj, d.shares, metav1.DryRunAll)
+	if err == nil && patchOf(tried, d.shares) == nil && reflect.DeepEqual(foreign(obj), foreign(tried)) {
+		_, err = apply(ctx, into, obj, d.shares)
+		return err
+	}
 	body, err := json.Marshal(map[string]any{
-		"metadata": map[string]any{"uid": w.object.GetUID(), "resourceVersion": w.object.GetResourceVersion()},
+		"metadata": map[string]any{"uid": obj.GetUID(), "resourceVersion": obj.GetResourceVersion()},
 		"spec":     d.patch,
 	})
 	if err != nil {
 		return err
 	}
-	_, err = s.host.Resource(w.fedType.Federated.GroupVersionResource).Namespace(key.Namespace).
-		Patch(ctx, key.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
-	if err != nil {
-		return err
-	}
-	s.memory.wrote(key, string(w.object.GetUID())+" "+d.division, w.now)
-	return nil
+	_, err = into.Patch(ctx, obj.GetName(), types.MergePatchType, body, metav1.PatchOptions{FieldManager: FieldManager})
+	return err
+}
+
+// apply makes the shares those of a federated object, if it is still as it was read.
+func apply(ctx context.Context, into dynamic.ResourceInterface, obj *unstructured.Unstructured, shares map[string]int64, dryRun ...string) (*unstructured.Unstructured, error) {
+	out := &unstructured.Unstructured{Object: map[string]any{"spec": applied(shares)}}
+	out.SetGroupVersionKind(obj.GroupVersionKind())
+	out.SetNamespace(obj.GetNamespace())
+	out.SetName(obj.GetName())
+	out.SetUID(obj.GetUID())
+	out.SetResourceVersion(obj.GetResourceVersion())
+	return into.Apply(ctx, obj.GetName(), out, metav1.ApplyOptions{FieldManager: FieldManager, Force: true, DryRun: dryRun})
 }
 
 // tell writes the status if it means something new, and says what happened.

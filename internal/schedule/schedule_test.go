@@ -5,12 +5,15 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"path"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/google/go-cmp/cmp"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -27,6 +30,7 @@ import (
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/yaml"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	schedv1 "github.com/hansa-io/hansa/api/scheduling/v1alpha1"
@@ -76,24 +80,10 @@ func TestPatch(t *testing.T) {
 		if got := declared(after); !maps.Equal(got, shares) {
 			t.Fatalf("declares %v, not %v", got, shares)
 		}
-		if got, want := foreign(after), foreign(obj); got != want {
-			t.Fatalf("other overrides were %s, are %s", want, got)
+		if diff := cmp.Diff(foreign(obj), foreign(after)); diff != "" {
+			t.Fatalf("other overrides have changed: %s", diff)
 		}
 	})
-}
-
-// foreign are the overrides that are not ours, in their order.
-func foreign(obj *unstructured.Unstructured) string {
-	var out strings.Builder
-	list, _, _ := unstructured.NestedSlice(obj.Object, "spec", "overrides")
-	for _, item := range list {
-		for _, o := range item.(map[string]any)["clusterOverrides"].([]any) {
-			if o.(map[string]any)["path"] != replicasPath {
-				fmt.Fprintln(&out, item.(map[string]any)["clusterName"], o)
-			}
-		}
-	}
-	return out.String()
 }
 
 // stage is a scheduler at work on a real host and two real members, whose Deployments the test makes.
@@ -200,15 +190,25 @@ func must(t *testing.T, err error) {
 
 // declare makes a FederatedDeployment and a preference for it.
 func (st *stage) declare(total int32, rebalance bool) {
-	obj := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "types.kubefed.io/v1beta1", "kind": "FederatedDeployment", "spec": map[string]any{"placement": map[string]any{"clusterSelector": map[string]any{}}},
-	}}
-	obj.SetNamespace(st.namespace)
-	obj.SetName("web")
-	must(st.t, st.client.Create(st.t.Context(), obj))
+	st.applyAs("user", "FederatedDeployment", "{placement: {clusterSelector: {}}}")
+	st.prefer("FederatedDeployment", total, rebalance)
+}
+
+func (st *stage) prefer(kind string, total int32, rebalance bool) {
 	p := &schedv1.ReplicaSchedulingPreference{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: "web"}}
-	p.Spec = schedv1.ReplicaSchedulingPreferenceSpec{TargetKind: "FederatedDeployment", TotalReplicas: total, Rebalance: rebalance}
+	p.Spec = schedv1.ReplicaSchedulingPreferenceSpec{TargetKind: kind, TotalReplicas: total, Rebalance: rebalance}
 	must(st.t, st.client.Create(st.t.Context(), p))
+}
+
+// applyAs applies a spec as kubectl apply --server-side does for a manager: without force.
+func (st *stage) applyAs(manager, kind, spec string) {
+	st.t.Helper()
+	o := &unstructured.Unstructured{}
+	must(st.t, yaml.Unmarshal([]byte("spec: "+spec), &o.Object))
+	o.SetGroupVersionKind(schema.GroupVersionKind{Group: "types.kubefed.io", Version: "v1beta1", Kind: kind})
+	o.SetNamespace(st.namespace)
+	o.SetName("web")
+	must(st.t, st.client.Apply(st.t.Context(), client.ApplyConfigurationFromUnstructured(o), client.FieldOwner(manager)))
 }
 
 // follow makes the members' Deployments what the federated object declares, as the control plane would.
@@ -325,4 +325,124 @@ func TestHungMember(t *testing.T) {
 	must(t, err)
 	st.total(6)
 	st.until(15*time.Second, "m1 3 ByWeight, m2 3 ByWeight") // a step that hangs is given 20 s
+}
+
+// Who applies the rest of a federated object keeps it, is never in conflict with the scheduler, and takes nothing away from it.
+func TestOtherManagersKeepTheirFields(t *testing.T) {
+	st := newStage(t, nil)
+	const image = "{path: /spec/template/spec/containers/0/image, value: %q}"
+	manifest := func(tag string) string {
+		return "{template: {metadata: {labels: {tag: " + tag + "}}}, placement: {clusterSelector: {}}, overrides: [" +
+			"{clusterName: m1, clusterOverrides: [" + fmt.Sprintf(image, tag) + "]}, {clusterName: m3, clusterOverrides: [" + fmt.Sprintf(image, tag) + "]}]}"
+	}
+	st.applyAs("flux", "FederatedDeployment", manifest("a"))
+	st.prefer("FederatedDeployment", 4, true)
+	st.until(30*time.Second, "m1 2 ByWeight, m2 2 ByWeight")
+	st.declares(federated, "m1: image=a replicas=2, m2: replicas=2, m3: image=a")
+	before := st.object(federated).GetResourceVersion()
+	st.applyAs("flux", "FederatedDeployment", manifest("a"))
+	if after := st.object(federated); after.GetResourceVersion() != before {
+		t.Errorf("applying the same again changed the object: %v", after)
+	}
+	st.applyAs("flux", "FederatedDeployment", manifest("b"))
+	st.total(6)
+	st.until(30*time.Second, "m1 3 ByWeight, m2 3 ByWeight")
+	st.declares(federated, "m1: image=b replicas=3, m2: replicas=3, m3: image=b")
+	st.applyAs("flux", "FederatedDeployment", "{placement: {clusterSelector: {}}}")
+	st.declares(federated, "m1: replicas=3, m2: replicas=3")
+	if names := others(st.object(federated)); len(names) > 0 {
+		t.Errorf("%v are said to fight", names)
+	}
+}
+
+// A CRD as KubeFed made it keeps the overrides as one field; what stands in it beside the replicas stays all the same. Replicas that
+// somebody else wrote for clusters that have no share go.
+func TestListsOfKubeFed(t *testing.T) {
+	st := newStage(t, nil)
+	st.applyAs("kubefed", "FederatedDeployment", "{overrides: [{clusterName: m3, clusterOverrides: [{path: /spec/replicas, value: 7}]}, "+
+		"{clusterName: m1, clusterOverrides: [{path: /spec/replicas, op: remove}]}]}")
+	st.prefer("FederatedDeployment", 4, true)
+	st.until(30*time.Second, "m1 2 ByWeight, m2 2 ByWeight")
+	st.declares(federated, "m1: replicas=2, m2: replicas=2")
+
+	rekey := st.unkey("federatedreplicasets.types.kubefed.io")
+	st.namespace = lab.Namespace(t, clusters(t).Config("host"), "old")
+	st.applyAs("flux", "FederatedReplicaSet", "{overrides: [{clusterName: m1, clusterOverrides: [{path: /spec/image, value: a}]}]}")
+	st.prefer("FederatedReplicaSet", 4, true)
+	st.until(30*time.Second, "m1 2 ByWeight, m2 2 ByWeight")
+	replicaSets := federated.GroupVersion().WithResource("federatedreplicasets")
+	st.declares(replicaSets, "m1: image=a replicas=2, m2: replicas=2")
+
+	// What KubeFed let in and never propagated can be edited, also when the lists are keyed.
+	st.namespace = lab.Namespace(t, clusters(t).Config("host"), "twice")
+	st.applyAs("user", "FederatedReplicaSet", "{overrides: [{clusterName: m1}, {clusterName: m1, clusterOverrides: [{path: /spec/x}, {path: /spec/x}]}, {}]}")
+	rekey()
+	for _, patch := range []string{`{"metadata":{"finalizers":["example.com/x"]}}`, `{"metadata":{"finalizers":null}}`, `{"spec":{"template":{"a":"b"}}}`} {
+		lab.Eventually(t, 10*time.Second, "edited", func(ctx context.Context) error {
+			_, err := st.host.Resource(replicaSets).Namespace(st.namespace).Patch(ctx, "web", types.MergePatchType, []byte(patch), metav1.PatchOptions{})
+			return err
+		})
+	}
+	twice := &unstructured.Unstructured{Object: map[string]any{"spec": st.object(replicaSets).Object["spec"]}}
+	twice.SetGroupVersionKind(schema.GroupVersionKind{Group: "types.kubefed.io", Version: "v1beta1", Kind: "FederatedReplicaSet"})
+	twice.SetName("new")
+	lab.Eventually(t, 10*time.Second, "a new one is refused", func(ctx context.Context) error {
+		_, err := st.host.Resource(replicaSets).Namespace(st.namespace).Create(ctx, twice, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		if err == nil || !strings.Contains(err.Error(), "spec.overrides[1]: Duplicate value") {
+			return fmt.Errorf("not refused, or not for what it is: %w", err)
+		}
+		return nil
+	})
+}
+
+// unkey makes the lists of a federated type what they are in KubeFed's CRDs, until the test ends or the result is called.
+func (st *stage) unkey(name string) (rekey func()) {
+	crd := &apiextv1.CustomResourceDefinition{}
+	must(st.t, st.client.Get(st.t.Context(), types.NamespacedName{Name: name}, crd))
+	old := crd.DeepCopy()
+	spec := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["spec"]
+	overrides := spec.Properties["overrides"]
+	item := overrides.Items.Schema
+	operations := item.Properties["clusterOverrides"]
+	overrides.XListType, overrides.XListMapKeys, operations.XListType, operations.XListMapKeys = nil, nil, nil, nil
+	item.Properties["clusterOverrides"], spec.Properties["overrides"] = operations, overrides
+	must(st.t, st.client.Update(st.t.Context(), crd))
+	rekey = func() {
+		again := old.DeepCopy()
+		again.ResourceVersion = "" // whatever it is by then
+		must(st.t, st.client.Patch(context.Background(), again, client.Merge))
+	}
+	st.t.Cleanup(rekey)
+	return rekey
+}
+
+func (st *stage) object(r schema.GroupVersionResource) *unstructured.Unstructured {
+	st.t.Helper()
+	obj, err := st.host.Resource(r).Namespace(st.namespace).Get(st.t.Context(), "web", metav1.GetOptions{})
+	must(st.t, err)
+	return obj
+}
+
+// declares waits for what the overrides of a federated object say in the end, by the last part of their paths.
+func (st *stage) declares(r schema.GroupVersionResource, want string) {
+	st.t.Helper()
+	lab.Eventually(st.t, 10*time.Second, want, func(context.Context) error {
+		list, _, _ := unstructured.NestedSlice(st.object(r).Object, "spec", "overrides")
+		var got []string
+		for _, item := range list {
+			m := item.(map[string]any)
+			var words []string
+			for _, o := range m["clusterOverrides"].([]any) {
+				o := o.(map[string]any)
+				words = append(words, fmt.Sprintf("%s=%v", path.Base(o["path"].(string)), o["value"]))
+			}
+			slices.Sort(words)
+			got = append(got, fmt.Sprintf("%s: %s", m["clusterName"], strings.Join(words, " ")))
+		}
+		slices.Sort(got)
+		if s := strings.Join(got, ", "); s != want {
+			return fmt.Errorf("declares %s", s)
+		}
+		return nil
+	})
 }
