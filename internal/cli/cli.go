@@ -2,6 +2,8 @@
 // each verb. Data goes to stdout, talk to stderr.
 package cli
 
+//go:generate go test . -run TestReferenceIsGenerated -update
+
 import (
 	"context"
 	"errors"
@@ -37,14 +39,20 @@ func (s Streams) say(level int, format string, args ...any) {
 // quiet tells nothing.
 var quiet = Streams{In: strings.NewReader(""), Out: io.Discard, Err: io.Discard}
 
-// Run executes kubefedctl with its arguments and returns the exit code.
-func Run(ctx context.Context, args []string, s Streams) int {
+// Run executes kubefedctl with its arguments, the name of the program first, and returns the exit code.
+func Run(ctx context.Context, argv []string, s Streams) int {
+	called, args := calledAs(argv[0]), argv[1:]
+	if called.completing {
+		args = append([]string{cobra.ShellCompRequestCmd}, args...)
+	}
 	started := false
 	s.verbosity = new(int)
 	root := New(s)
-	root.PersistentPreRun = func(*cobra.Command, []string) {
+	called.rename(root)
+	root.PersistentPreRunE = func(c *cobra.Command, _ []string) error {
 		started = true
 		setLogLevel(*s.verbosity)
+		return checkOutput(c)
 	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
@@ -53,9 +61,35 @@ func Run(ctx context.Context, args []string, s Streams) int {
 		err = usage(err)
 	}
 	if err != nil {
-		fmt.Fprint(s.Err, fail.Text(err))
+		tell := fail.Text
+		if wantsJSON(args) {
+			tell = fail.JSON
+		}
+		fmt.Fprint(s.Err, tell(called.hint(err)))
 	}
 	return int(fail.ExitOf(err))
+}
+
+// wantsJSON says whether a command line asks for JSON. It is asked of lines that cannot be parsed as well.
+func wantsJSON(args []string) bool {
+	for i, a := range args {
+		switch {
+		case a == "--":
+			return false
+		case a == "-ojson", a == "-o=json", a == "--output=json", i > 0 && a == "json" && (args[i-1] == "-o" || args[i-1] == "--output"):
+			return true
+		}
+	}
+	return false
+}
+
+// checkOutput refuses other forms of output where a verb has none of its own.
+func checkOutput(c *cobra.Command) error {
+	f := c.Root().PersistentFlags().Lookup("output")
+	if v := f.Value.String(); v != "" && v != "json" {
+		return fail.BadUsage.New("Invalid value for --output: %s", v).Try("%s can only tell failures as json", c.CommandPath())
+	}
+	return nil
 }
 
 // needs says that these arguments, and no more, must be given.
@@ -71,6 +105,19 @@ func needs(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// subverb refuses a word that is none of a command's own commands, and names those that are near.
+func subverb(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	c.SuggestionsMinimumDistance = 2
+	err := fail.BadUsage.New("unknown command %q for %q", args[0], c.CommandPath())
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		return err.Try("Did you mean this? %s", strings.Join(near, ", "))
+	}
+	return err.Try("%s --help", c.CommandPath())
+}
+
 // usage is cobra's complaint about the command line as a failure; its suggestion, if there is one, is the hint.
 func usage(err error) error {
 	what, suggestion, _ := strings.Cut(err.Error(), "\n\n")
@@ -84,9 +131,13 @@ func usage(err error) error {
 // New returns the command tree.
 func New(s Streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "kubefedctl",
-		Short:         "kubefedctl controls a federation of Kubernetes clusters",
-		Long:          "kubefedctl controls a federation of Kubernetes clusters: which clusters belong to it, and what they hold.",
+		Use:   "kubefedctl",
+		Short: "kubefedctl controls a federation of Kubernetes clusters",
+		Long:  "kubefedctl controls a federation of Kubernetes clusters: which clusters belong to it, and what they hold.",
+		Example: "  # Two clusters become a federation\n  kubefedctl init --host-cluster-context global\n" +
+			"  kubefedctl join global --cluster-context global --host-cluster-context global\n" +
+			"  kubefedctl join business --cluster-context business --host-cluster-context global\n\n" +
+			"  # A namespace, with all that makes sense in it, comes into all clusters\n  kubefedctl federate namespace shop --contents",
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
@@ -98,6 +149,8 @@ func New(s Streams) *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return fail.BadUsage.New("%s", err).Try("%s --help", c.CommandPath())
 	})
+	root.SetUsageTemplate(usageTemplate)
+	root.PersistentFlags().StringP("output", "o", "", `"json" tells a failure as JSON`)
 	addLogFlags(root.PersistentFlags(), s)
 	root.SetGlobalNormalizationFunc(normalize)
 	for _, g := range groups {

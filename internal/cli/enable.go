@@ -42,9 +42,9 @@ func enableVerb(s Streams) *cobra.Command {
 	c.Flags().StringVar(&f.request.TargetVersion, "version", "", "version of the type; else the one that the host prefers")
 	c.Flags().StringVar(&f.request.Group, "federated-group", enable.Group, "group of the federated type")
 	c.Flags().StringVar(&f.request.Version, "federated-version", enable.Version, "version of the federated type")
-	c.Flags().StringVarP(&f.output, "output", "o", "", `print as "yaml" and write nothing`)
+	c.Flags().StringVarP(&f.output, "output", "o", "", `print as "yaml" or "json" and write nothing`)
 	c.Flags().StringVarP(&f.file, "filename", "f", "", "file with an EnableTypeDirective, or - for stdin; the other flags on the type are then ignored")
-	complete(c, "output", words("yaml"))
+	complete(c, "output", words("yaml", "json"))
 	completeArgs(c, f.types(func(r enable.Resource) bool { _, err := enable.TargetOf(r, false); return err == nil }))
 	return c
 }
@@ -54,8 +54,8 @@ func (f *enableFlags) run(c *cobra.Command, args []string, s Streams) error {
 	if err != nil {
 		return err
 	}
-	if f.output != "" && f.output != "yaml" {
-		return fail.BadUsage.New("Invalid value for --output: %s", f.output).Try("use yaml")
+	if err := printable(f.output); err != nil {
+		return err
 	}
 	ctx := c.Context()
 	host, err := f.connect(ctx, s)
@@ -71,7 +71,7 @@ func (f *enableFlags) run(c *cobra.Command, args []string, s Streams) error {
 		return err
 	}
 	if f.output != "" {
-		return printPair(s.Out, p)
+		return printPair(s.Out, f.output, p)
 	}
 	if err := systemNamespace(ctx, host, f.namespace); err != nil {
 		return err
@@ -184,7 +184,7 @@ func systemNamespace(ctx context.Context, host join.Cluster, namespace string) e
 }
 
 // printPair prints what federates a type: the FederatedTypeConfig, which names no namespace, and the definition.
-func printPair(w io.Writer, p enable.Pair) error {
+func printPair(w io.Writer, format string, p enable.Pair) error {
 	config := p.Config.DeepCopy()
 	config.Namespace = ""
 	var objects []*unstructured.Unstructured
@@ -197,5 +197,5 @@ func printPair(w io.Writer, p enable.Pair) error {
 		unstructured.RemoveNestedField(m, "metadata", "creationTimestamp")
 		objects = append(objects, &unstructured.Unstructured{Object: m})
 	}
-	return print(w, "yaml", objects)
+	return print(w, format, objects)
 }

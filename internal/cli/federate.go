@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -43,19 +44,22 @@ func federateVerb(s Streams) *cobra.Command {
 	}
 	f.add(c)
 	c.Flags().StringVarP(&f.inNamespace, "namespace", "n", "", "namespace of the object; else that of the context")
-	c.Flags().StringVarP(&f.output, "output", "o", "", `print as "yaml" and write nothing`)
+	c.Flags().StringVarP(&f.output, "output", "o", "", `print as "yaml" or "json" and write nothing`)
 	c.Flags().BoolVarP(&f.enableType, "enable-type", "t", false, "enable the type first, if it is not")
 	c.Flags().BoolVarP(&f.contents, "contents", "c", false, "with a namespace: federate what is in it too")
 	c.Flags().StringVarP(&f.file, "filename", "f", "", "file to convert and print, or - for stdin; the other flags are then ignored")
 	c.Flags().StringSliceVarP(&f.skip, "skip-api-resources", "s", nil, "with --contents: types or groups to leave out, with commas between")
-	complete(c, "output", words("yaml"))
+	complete(c, "output", words("yaml", "json"))
 	completeArgs(c, f.types(func(r enable.Resource) bool { return r.Can("get", "list") && convert.KeepType(r.APIResource) == "" }))
 	return c
 }
 
 func (f *federateFlags) run(c *cobra.Command, args []string, s Streams) error {
+	if err := printable(f.output); err != nil {
+		return err
+	}
 	if f.file != "" {
-		return convertFile(f.file, s)
+		return convertFile(f.file, f.output, s)
 	}
 	if err := f.check(args); err != nil {
 		return err
@@ -84,16 +88,15 @@ func (f *federateFlags) check(args []string) error {
 	switch {
 	case len(args) != 2:
 		return fail.BadUsage.New("TYPE and NAME are required").Try("kubefedctl federate secrets mysecret -n test, or kubefedctl federate -f FILENAME")
-	case f.output != "" && f.output != "yaml":
-		return fail.BadUsage.New("Invalid value for --output: %s", f.output).Try("use yaml")
 	case f.output != "" && f.enableType:
-		return fail.BadUsage.New("Flag '--enable-type' cannot be used with '--output yaml': nothing is written then")
+		return fail.BadUsage.New("Flag '--enable-type' cannot be used with '--output %s': nothing is written then", f.output).
+			Try("kubefedctl enable %s -o %s prints what enables the type", args[0], f.output)
 	}
 	return nil
 }
 
 // convertFile prints the federated form of each object of a file. It asks no API server.
-func convertFile(path string, s Streams) error {
+func convertFile(path, format string, s Streams) error {
 	data, err := readFile(path, s)
 	if err != nil {
 		return err
@@ -105,7 +108,7 @@ func convertFile(path string, s Streams) error {
 	for i, o := range objects {
 		objects[i] = convert.Federated(o, enable.Group, enable.Version)
 	}
-	return print(s.Out, "yaml", objects)
+	return print(s.Out, format, objects)
 }
 
 // federation is one run of the verb.
@@ -143,12 +146,7 @@ func (w *federation) federate(ctx context.Context, r enable.Resource, name strin
 	if w.output != "" {
 		return w.print(items)
 	}
-	for n, i := range items {
-		if err := w.create(ctx, i); err != nil {
-			return w.stopped(err, n, len(items))
-		}
-	}
-	return nil
+	return w.createAll(ctx, items)
 }
 
 // read reads the object that the user names.
@@ -181,48 +179,74 @@ func (w *federation) read(ctx context.Context, r enable.Resource, name string) (
 
 func title(key client.ObjectKey) string { return strings.TrimPrefix(key.String(), "/") }
 
-// types finds the federated type of each item, before anything is written.
+// types finds the federated type of each item, before anything is written. Types that are not enabled are enabled if the user said
+// so; to print, none needs to be.
 func (w *federation) types(ctx context.Context, items []item) error {
+	configs, err := typeConfigs(ctx, w.host, w.namespace)
+	if err != nil {
+		return err
+	}
 	known := map[string]fedv1.APIResource{}
-	for n := range items {
-		name := enable.NameOf(items[n].resource.APIResource)
+	for _, t := range configs {
+		known[t.Name] = t.Spec.FederatedType
+	}
+	var missing []string
+	for _, i := range items {
+		name := enable.NameOf(i.resource.APIResource)
 		if _, ok := known[name]; !ok {
-			federated, err := w.federatedType(ctx, items[n].resource)
-			if err != nil {
-				return err
-			}
-			known[name] = federated
+			missing = append(missing, name)
+			known[name] = enable.Federated(enable.Target{APIResource: i.resource.APIResource}, enable.Group, enable.Version)
 		}
-		items[n].federated = known[name]
+	}
+	switch {
+	case len(missing) == 0 || w.output != "":
+	case !w.enableType:
+		return w.notEnabled(missing)
+	default:
+		if err := w.enable(ctx, missing, configs); err != nil {
+			return err
+		}
+	}
+	for n := range items {
+		items[n].federated = known[enable.NameOf(items[n].resource.APIResource)]
 	}
 	return nil
 }
 
-// federatedType is the type that objects of a type become. A type that is not enabled is enabled if the user said so; to print,
-// none needs to be.
-func (w *federation) federatedType(ctx context.Context, r enable.Resource) (fedv1.APIResource, error) {
-	name := enable.NameOf(r.APIResource)
-	plain := enable.Federated(enable.Target{APIResource: r.APIResource}, enable.Group, enable.Version)
-	t, err := typeConfig(ctx, w.host, w.namespace, name)
-	switch {
-	case err != nil:
-		return plain, err
-	case t == nil && w.output != "":
-		return plain, nil
-	case t != nil:
-		return t.Spec.FederatedType, nil
-	case !w.enableType:
-		return plain, fail.TypeNotEnabled.New("type %q is not enabled for federation: there is no FederatedTypeConfig %s/%s", name, w.namespace, name).
-			Try("Consider using '--enable-type' to optionally enable type while federating the resource")
+func (w *federation) notEnabled(missing []string) error {
+	err := fail.TypeNotEnabled.New("type %q is not enabled for federation: there is no FederatedTypeConfig %s/%s", missing[0], w.namespace, missing[0])
+	if len(missing) > 1 {
+		err = fail.TypeNotEnabled.New("%d types are not enabled for federation: there are no FederatedTypeConfigs in %s for %s", len(missing), w.namespace, list(missing))
 	}
+	way := "Consider using '--enable-type' to optionally enable type while federating the resource"
+	if w.contents {
+		way += "\nor leave them out: --skip-api-resources " + strings.Join(missing, ",")
+	}
+	return err.Try("%s", way)
+}
+
+// enable enables types, none of them if one cannot be.
+func (w *federation) enable(ctx context.Context, missing []string, configs []fedv1.FederatedTypeConfig) error {
 	if err := systemNamespace(ctx, w.host, w.namespace); err != nil {
-		return plain, err
+		return err
 	}
-	p, err := resolve(ctx, w.host, w.all, enable.Request{Type: name, Group: enable.Group, Version: enable.Version}, w.namespace)
-	if err != nil {
-		return plain, err
+	pairs := make([]enable.Pair, len(missing))
+	for n, name := range missing {
+		p, err := resolve(ctx, w.host, w.all, enable.Request{Type: name, Group: enable.Group, Version: enable.Version}, w.namespace)
+		if err != nil {
+			return err
+		}
+		if err := enable.Conflict(p, configs); err != nil {
+			return err
+		}
+		pairs[n], configs = p, append(configs, *p.Config)
 	}
-	return p.Config.Spec.FederatedType, apply(ctx, w.host, p, w.dryRun, w.Streams)
+	for _, p := range pairs {
+		if err := apply(ctx, w.host, p, w.dryRun, w.Streams); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (w *federation) print(items []item) error {
@@ -230,7 +254,7 @@ func (w *federation) print(items []item) error {
 	for n, i := range items {
 		out[n] = convert.Federated(i.object, i.federated.Group, i.federated.Version)
 	}
-	return print(w.Out, "yaml", out)
+	return print(w.Out, w.output, out)
 }
 
 // create writes the federated form of an object. A type that was enabled just now needs a moment to be served.
@@ -289,10 +313,35 @@ func (w *federation) createSoon(ctx context.Context, o *unstructured.Unstructure
 	return err
 }
 
-// stopped says how far a run came that fails in the middle.
-func (w *federation) stopped(err error, done, all int) error {
-	if done == 0 {
-		return err
+// createAll creates the federated form of each item. One that cannot be created does not keep the others from it, unless they would
+// fare no better: the first, which is the namespace that the others are in, an API server that is away, or a user who interrupts.
+func (w *federation) createAll(ctx context.Context, items []item) error {
+	var failed []string
+	for n, i := range items {
+		err := w.create(ctx, i)
+		switch {
+		case err == nil:
+		case n == 0:
+			return err
+		case ctx.Err() != nil, fail.ExitOf(err) == fail.Unreachable:
+			return partly(n-len(failed), len(items), append(failed, err.Error()))
+		default:
+			failed = append(failed, err.Error())
+		}
 	}
-	return fail.PartlyFederated.New("%d of %d objects were federated", done, all).Because(err).Try("run the same command again to federate the rest")
+	if len(failed) > 0 {
+		return partly(len(items)-len(failed), len(items), failed)
+	}
+	return nil
+}
+
+// partly is the failure of a run that federated some of its objects.
+func partly(done, all int, failed []string) error {
+	const shown = 5
+	why := strings.Join(failed[:min(len(failed), shown)], "; ")
+	if more := len(failed) - shown; more > 0 {
+		why += fmt.Sprintf("; and %d more", more)
+	}
+	return fail.PartlyFederated.New("%d of %d objects were federated", done, all).Because(errors.New(why)).
+		Try("run the same command again to federate the rest: what is federated stays as it is")
 }

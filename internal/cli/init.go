@@ -50,6 +50,9 @@ func (f *initFlags) run(c *cobra.Command, s Streams) error {
 	if err != nil {
 		return err
 	}
+	if err := printable(f.output); err != nil {
+		return err
+	}
 	if f.output != "" {
 		return print(s.Out, f.output, objects)
 	}
@@ -70,24 +73,30 @@ func (f *initFlags) run(c *cobra.Command, s Streams) error {
 	return nil
 }
 
+// printable refuses a form that objects are not printed in; empty is none.
+func printable(format string) error {
+	switch format {
+	case "", "yaml", "json":
+		return nil
+	default:
+		return fail.BadUsage.New("Invalid value for --output: %s", format).Try("use yaml or json")
+	}
+}
+
 // print writes objects as YAML documents, each after "---", or as one JSON list.
 func print(w io.Writer, format string, objects []*unstructured.Unstructured) error {
-	switch format {
-	case "yaml":
-		for _, o := range objects {
-			data, err := yaml.Marshal(o.Object)
-			if err != nil {
-				return fmt.Errorf("print %s: %w", install.Name(o), err)
-			}
-			fmt.Fprintf(w, "---\n%s", data)
-		}
-		return nil
-	case "json":
+	if format == "json" {
 		list := map[string]any{"apiVersion": "v1", "kind": "List", "items": objects}
 		e := json.NewEncoder(w)
 		e.SetIndent("", "  ")
 		return e.Encode(list)
-	default:
-		return fail.BadUsage.New("Invalid value for --output: %s", format).Try("use yaml or json")
 	}
+	for _, o := range objects {
+		data, err := yaml.Marshal(o.Object)
+		if err != nil {
+			return fmt.Errorf("print %s: %w", install.Name(o), err)
+		}
+		fmt.Fprintf(w, "---\n%s", data)
+	}
+	return nil
 }

@@ -20,7 +20,7 @@ func TestAnInterruptedJoinLeavesNothing(t *testing.T) {
 	host, member := clientset(t, l, "global"), clientset(t, l, "business")
 	ns := lab.Namespace(t, l.Config("business"), "fed-interrupt") // there before, so that nobody waits for its end
 	run := func(ctx context.Context, told *trigger, args ...string) int {
-		args = append(args, "--kubeconfig", l.Kubeconfig(), "--host-cluster-context", "global", "--kubefed-namespace", ns)
+		args = append(append([]string{"kubefedctl"}, args...), "--kubeconfig", l.Kubeconfig(), "--host-cluster-context", "global", "--kubefed-namespace", ns)
 		return cli.Run(ctx, args, cli.Streams{In: strings.NewReader(""), Out: told, Err: told})
 	}
 	if told := (&trigger{}); run(t.Context(), told, "init") != 0 {

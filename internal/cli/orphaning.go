@@ -26,7 +26,7 @@ func orphaningVerb(s Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "orphaning-deletion",
 		Short: "Choose what becomes of the members' objects when a federated object is deleted",
-		Args:  needs(),
+		Args:  subverb,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(

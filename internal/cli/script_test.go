@@ -28,11 +28,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"kubefedctl": func() {
-			os.Exit(cli.Run(context.Background(), os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
-		},
-	})
+	run := func() {
+		os.Exit(cli.Run(context.Background(), os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	}
+	testscript.Main(m, map[string]func(){"kubefedctl": run, "kubectl-kubefed": run, "kubectl_complete-kubefed": run})
 }
 
 var clusters = lab.Shared(lab.Options{}, "global", "business")

@@ -41,6 +41,16 @@ func find(all enable.Catalogue, name string, s Streams) (enable.Resource, error)
 	return r, err
 }
 
+// typeConfigs reads all FederatedTypeConfigs; none if no control plane is installed.
+func typeConfigs(ctx context.Context, host join.Cluster, namespace string) ([]fedv1.FederatedTypeConfig, error) {
+	var all fedv1.FederatedTypeConfigList
+	err := host.Client.List(ctx, &all, client.InNamespace(namespace))
+	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+		return nil, nil
+	}
+	return all.Items, fail.API(host.At(), "list FederatedTypeConfigs in "+namespace, err)
+}
+
 // typeConfig reads a FederatedTypeConfig; nil if there is none, be it that no control plane is installed.
 func typeConfig(ctx context.Context, host join.Cluster, namespace, name string) (*fedv1.FederatedTypeConfig, error) {
 	t := &fedv1.FederatedTypeConfig{}

@@ -38,12 +38,17 @@ func isNamespace(o *unstructured.Unstructured) bool {
 	return o.GroupVersionKind().GroupKind() == schema.GroupKind{Kind: "Namespace"}
 }
 
-// ownFields are what a cluster writes into an object of a core kind by itself.
-var ownFields = map[string][][]string{
-	"Namespace":      {{"spec", "finalizers"}},
-	"ServiceAccount": {{"secrets"}},
-	"Service":        {{"spec", "clusterIP"}, {"spec", "clusterIPs"}},
+// ownFields are what a cluster writes into an object by itself.
+var ownFields = map[schema.GroupKind][][]string{
+	{Kind: "Namespace"}:             {{"spec", "finalizers"}},
+	{Kind: "ServiceAccount"}:        {{"secrets"}},
+	{Kind: "Service"}:               {{"spec", "clusterIP"}, {"spec", "clusterIPs"}},
+	{Kind: "PersistentVolumeClaim"}: {{"spec", "volumeName"}},
+	{Kind: "Pod"}:                   {{"spec", "nodeName"}},
 }
+
+// jobLabels are what a cluster writes into the labels of a Job and of its pods, to tell them from those of other Jobs.
+var jobLabels = []string{"controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"}
 
 func template(o *unstructured.Unstructured) map[string]any {
 	t := o.DeepCopy().Object
@@ -57,19 +62,35 @@ func template(o *unstructured.Unstructured) map[string]any {
 		}
 		t["metadata"] = map[string]any{"labels": kept}
 	}
-	if o.GroupVersionKind().Group != "" {
-		return t
-	}
-	for _, path := range ownFields[o.GetKind()] {
+	kind := o.GroupVersionKind().GroupKind()
+	for _, path := range ownFields[kind] {
 		unstructured.RemoveNestedField(t, path...)
 	}
-	if o.GetKind() == "Service" {
+	switch kind {
+	case schema.GroupKind{Kind: "Service"}:
 		dropNodePorts(t)
+	case schema.GroupKind{Group: "batch", Kind: "Job"}:
+		dropSelector(t)
 	}
 	if spec, ok := t["spec"].(map[string]any); ok && len(spec) == 0 {
 		delete(t, "spec")
 	}
 	return t
+}
+
+// dropSelector takes out of a Job's template what makes it the Job of one cluster, unless the user has chosen the selector.
+func dropSelector(t map[string]any) {
+	if manual, _, _ := unstructured.NestedBool(t, "spec", "manualSelector"); manual {
+		return
+	}
+	unstructured.RemoveNestedField(t, "spec", "selector")
+	for _, label := range jobLabels {
+		unstructured.RemoveNestedField(t, "metadata", "labels", label)
+		unstructured.RemoveNestedField(t, "spec", "template", "metadata", "labels", label)
+	}
+	if labels, _, _ := unstructured.NestedMap(t, "metadata", "labels"); len(labels) == 0 {
+		delete(t, "metadata")
+	}
 }
 
 func dropNodePorts(t map[string]any) {
@@ -127,8 +148,7 @@ func KeepObject(o *unstructured.Unstructured) string {
 func Chosen(r enable.Resource, names []string) bool {
 	for _, n := range names {
 		n = strings.ToLower(strings.TrimSpace(n))
-		known := append([]string{r.PluralName, strings.ToLower(r.Kind), r.PluralName + "." + r.Group, cmp.Or(r.Group, "core")}, r.ShortNames...)
-		if n != "" && slices.Contains(known, n) {
+		if n != "" && (r.Named(n) || n == cmp.Or(r.Group, "core")) {
 			return true
 		}
 	}

@@ -34,6 +34,27 @@ kind: Namespace
 metadata: {name: shop}
 spec: {finalizers: [kubernetes]}
 status: {phase: Active}`, `{}`},
+		{"a job", `
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once, namespace: shop, labels: {controller-uid: u, batch.kubernetes.io/job-name: once}}
+spec:
+  backoffLimit: 2
+  selector: {matchLabels: {batch.kubernetes.io/controller-uid: u}}
+  template: {metadata: {labels: {app: once, controller-uid: u, job-name: once, batch.kubernetes.io/controller-uid: u}}, spec: {restartPolicy: Never}}`, `
+spec: {backoffLimit: 2, template: {metadata: {labels: {app: once}}, spec: {restartPolicy: Never}}}`},
+		{"a job with a selector of its user's", `
+apiVersion: batch/v1
+kind: Job
+metadata: {name: once, namespace: shop}
+spec: {manualSelector: true, selector: {matchLabels: {app: once}}}`, `
+spec: {manualSelector: true, selector: {matchLabels: {app: once}}}`},
+		{"a claim that is bound to a volume of its cluster", `
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {name: data, namespace: shop}
+spec: {accessModes: [ReadWriteOnce], volumeName: pv-1}`, `
+spec: {accessModes: [ReadWriteOnce]}`},
 		{"a type of somebody else that is called Service", `
 apiVersion: serving.example.com/v1
 kind: Service
@@ -116,7 +137,7 @@ func TestWhatEachClusterHasForItselfIsKept(t *testing.T) {
 
 func TestTypesToLeaveOutAreKnownByAnyName(t *testing.T) {
 	r := enable.Resource{APIResource: fedv1.APIResource{Group: "apps", Kind: "Deployment", PluralName: "deployments"}, ShortNames: []string{"deploy"}}
-	for name, want := range map[string]bool{"deploy": true, "Deployment": true, "deployments": true, "deployments.apps": true, " apps": true, "": false, "pods": false, "core": false} {
+	for name, want := range map[string]bool{"deploy": true, "Deployment": true, "deployments": true, "deployments.apps": true, " apps": true, "DEPLOY.apps": true, "Deployment.apps": true, "": false, "pods": false, "core": false} {
 		if Chosen(r, []string{"x", name}) != want {
 			t.Errorf("%q: %v", name, !want)
 		}

@@ -115,8 +115,8 @@ func resource(gv schema.GroupVersion, r metav1.APIResource) Resource {
 	}
 }
 
-// named says whether a user may call the type so: plural, singular, kind or short name, each also with the group behind it.
-func (r Resource) named(name string) bool {
+// Named says whether a user may call the type so: plural, singular, kind or short name, each also with the group behind it.
+func (r Resource) Named(name string) bool {
 	name = strings.ToLower(name)
 	for _, known := range append([]string{r.PluralName, r.Singular, r.Kind}, r.ShortNames...) {
 		known = strings.ToLower(known)
@@ -132,7 +132,7 @@ func (r Resource) named(name string) bool {
 func (c Catalogue) Find(name, version string) (Resource, error) {
 	var found []Resource
 	for _, r := range c {
-		if r.named(name) && (r.Version == version || version == "" && r.Preferred) {
+		if r.Named(name) && (r.Version == version || version == "" && r.Preferred) {
 			found = append(found, r)
 		}
 	}
@@ -154,7 +154,7 @@ func (c Catalogue) notFound(name, version string) error {
 	var versions, similar []string
 	for _, r := range c {
 		switch {
-		case r.named(name):
+		case r.Named(name):
 			versions = append(versions, r.Version)
 		case r.Preferred && near(strings.ToLower(name), r):
 			similar = append(similar, NameOf(r.APIResource))

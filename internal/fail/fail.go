@@ -2,6 +2,7 @@
 package fail
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -96,6 +97,30 @@ func Text(err error) string {
 		}
 	}
 	fmt.Fprintf(&b, "  see:   docs/errors/%s\n", e.Code.ID)
+	return b.String()
+}
+
+// JSON is the error as one line of JSON, with the same fields as the text.
+func JSON(err error) string {
+	form := struct {
+		Code    string `json:"code,omitempty"`
+		Message string `json:"message"`
+		Cause   string `json:"cause,omitempty"`
+		Hint    string `json:"hint,omitempty"`
+		See     string `json:"see,omitempty"`
+		Exit    Exit   `json:"exitCode"`
+	}{Message: err.Error(), Exit: ExitOf(err)}
+	var e *Error
+	if errors.As(err, &e) {
+		form.Code, form.Message, form.Hint, form.See = e.Code.ID, e.What, e.Hint, "docs/errors/"+e.Code.ID
+		if e.Cause != nil {
+			form.Cause = e.Cause.Error()
+		}
+	}
+	var b strings.Builder
+	lines := json.NewEncoder(&b)
+	lines.SetEscapeHTML(false)
+	_ = lines.Encode(form) // cannot fail: it holds texts and a number
 	return b.String()
 }
 

@@ -3,6 +3,7 @@ package fail
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/url"
 	"testing"
@@ -15,6 +16,17 @@ func TestTextSaysWhatCauseHintAndPageInOrder(t *testing.T) {
 	err := SameCluster.New("cluster %q is joined already", "b").Because(errors.New("x\x1b[31m\ny")).Try("first\nsecond")
 	want := "error: cluster \"b\" is joined already\n  cause: x\\u001b[31m y\n  hint:  first\n         second\n  see:   docs/errors/KF1202\n"
 	if got := Text(err); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func TestJSONHasTheSameFields(t *testing.T) {
+	err := fmt.Errorf("join: %w", SameCluster.New("cluster %q is joined already", "b").Because(errors.New("x\x1b[31m\n<y>")).Try("first\nsecond"))
+	want := `{"code":"KF1202","message":"cluster \"b\" is joined already","cause":"x\u001b[31m\n<y>","hint":"first\nsecond","see":"docs/errors/KF1202","exitCode":5}` + "\n"
+	if got := JSON(err); got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+	if got, want := JSON(errors.New("x")), `{"message":"x","exitCode":1}`+"\n"; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }

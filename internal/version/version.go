@@ -16,7 +16,13 @@ var (
 
 // Info is what a binary knows of itself, in the form that KubeFed printed.
 type Info struct {
-	Version, GitCommit, GitTreeState, BuildDate, GoVersion, Compiler, Platform string
+	Version      string `json:"version"`
+	GitCommit    string `json:"gitCommit"`
+	GitTreeState string `json:"gitTreeState"`
+	BuildDate    string `json:"buildDate"`
+	GoVersion    string `json:"goVersion"`
+	Compiler     string `json:"compiler"`
+	Platform     string `json:"platform"`
 }
 
 // Current is the info of this binary.
