@@ -14,9 +14,11 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/hansa-io/hansa/internal/fail"
 )
@@ -214,7 +216,10 @@ func logFlags() *goflag.FlagSet {
 	return logs
 }
 
+// setLogLevel lets the libraries talk from a certain -v on. The logger of controller-runtime must be set in any case: after half a
+// minute without one it prints a stack.
 func setLogLevel(v int) {
+	ctrllog.SetLogger(logr.Discard())
 	if v >= libraryVerbosity {
 		_ = logFlags().Set("v", strconv.Itoa(v))
 	}

@@ -41,6 +41,43 @@ func TestAnInterruptedJoinLeavesNothing(t *testing.T) {
 	}
 }
 
+// Whenever an unjoin is interrupted, with or without force, the host still knows the member, and the same unjoin ends it.
+func TestAnInterruptedUnjoinCanBeRepeated(t *testing.T) {
+	l := clusters(t)
+	host, member := clientset(t, l, "global"), clientset(t, l, "business")
+	ns := lab.Namespace(t, l.Config("business"), "fed-interrupt")
+	stays := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "stays"}} // so that nobody waits for the end of the namespace
+	if _, err := member.CoreV1().ConfigMaps(ns).Create(t.Context(), stays, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	run := func(ctx context.Context, told *trigger, args ...string) int {
+		args = append(append([]string{"kubefedctl"}, args...), "--kubeconfig", l.Kubeconfig(), "--host-cluster-context", "global", "--kubefed-namespace", ns)
+		return cli.Run(ctx, args, cli.Streams{In: strings.NewReader(""), Out: told, Err: told})
+	}
+	if told := (&trigger{}); run(t.Context(), told, "init") != 0 {
+		t.Fatal(told)
+	}
+	for _, at := range []string{"Deleted Secret", "Deleted ClusterRole kube", "Deleted ServiceAccount", "Namespace " + ns + " stays"} {
+		if told := (&trigger{}); run(t.Context(), told, "join", "business") != 0 {
+			t.Fatal(told)
+		}
+		for _, force := range []string{"--force=true", "--force=false"} {
+			ctx, cancel := context.WithCancel(t.Context())
+			told := &trigger{at: at, pull: cancel}
+			if code := run(ctx, told, "unjoin", "business", force, "-v=2"); code == 0 && told.pulled {
+				t.Errorf("interrupted at %q: exit code %d\n%s", at, code, told)
+			}
+			cancel()
+		}
+		if told := (&trigger{}); run(t.Context(), told, "unjoin", "business", "-v=2") != 0 {
+			t.Error(told)
+		}
+		if left := leftovers(t, member, ns, host); left != "" {
+			t.Errorf("interrupted at %q and repeated: left behind:%s", at, left)
+		}
+	}
+}
+
 // leftovers names what a join made.
 func leftovers(t *testing.T, member kubernetes.Interface, ns string, host kubernetes.Interface) string {
 	t.Helper()
@@ -74,12 +111,14 @@ func clientset(t *testing.T, l *lab.Lab, cluster string) kubernetes.Interface {
 // trigger keeps what is written, and pulls when it reads a certain text.
 type trigger struct {
 	bytes.Buffer
-	at   string
-	pull func()
+	at     string
+	pull   func()
+	pulled bool
 }
 
 func (w *trigger) Write(p []byte) (int, error) {
 	if w.pull != nil && strings.Contains(string(p), w.at) {
+		w.pulled = true
 		w.pull()
 	}
 	return w.Buffer.Write(p)

@@ -80,6 +80,12 @@ func kubeconfigs(l *lab.Lab, e *testscript.Env) error {
 			c.AuthInfos["halfway"] = user
 			c.Contexts["halfway"] = &clientcmdapi.Context{Cluster: "business", AuthInfo: "halfway"}
 		},
+		"reader": func(c *clientcmdapi.Config) {
+			user := c.AuthInfos["global"].DeepCopy()
+			user.Impersonate = "reader"
+			c.AuthInfos["reader"] = user
+			c.Contexts["reader"] = &clientcmdapi.Context{Cluster: "global", AuthInfo: "reader"}
+		},
 		"file": func(c *clientcmdapi.Config) {
 			for name, cluster := range c.Clusters {
 				cluster.CertificateAuthority = filepath.Join(e.WorkDir, name+".crt")

@@ -2,19 +2,25 @@ package join
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/dryrun"
 	"github.com/hansa-io/hansa/internal/fail"
+	"github.com/hansa-io/hansa/internal/version"
 )
 
 // Leave ends a membership: it removes what a join made, in the member and then in the host. It may be run again at any time. A nil
@@ -30,6 +36,9 @@ func Leave(ctx context.Context, host Cluster, member *Cluster, o Options, say Sa
 			l.record = &clusters[i]
 			l.id = idOf(clusters[i])
 		}
+	}
+	if err := l.mayLeave(ctx); err != nil {
+		return err
 	}
 	if err := l.fromMember(ctx, member); err != nil {
 		return err
@@ -54,7 +63,7 @@ func (l *leaving) fromMember(ctx context.Context, member *Cluster) error {
 		return nil
 	}
 	err := l.clean(ctx, *member)
-	if err != nil && l.Force {
+	if err != nil && l.Force && ctx.Err() == nil {
 		l.say(0, "WARNING: %v: what the join made may stay there: %s", err, l.artefacts())
 		return nil
 	}
@@ -71,16 +80,40 @@ func (l *leaving) clean(ctx context.Context, member Cluster) error {
 	if err != nil {
 		return err
 	}
+	others, err := sharers(ctx, member, l.names, l.Namespace)
+	if err != nil {
+		return err
+	}
 	l.tellPropagated(ctx, member)
-	for _, o := range l.objects() {
+	if len(others) > 0 {
+		l.withdraw(ctx, member, others)
+	}
+	for _, o := range l.objects(len(others) > 0) {
 		l.remove(ctx, member, o)
 	}
 	l.removeNamespace(ctx, member, hostID == memberID)
+	what, way := "cannot remove all that the join made in", "run the same command again, or with --force to remove the host's part only"
+	if ctx.Err() != nil {
+		what, way = "interrupted before all was removed that the join made in", "run the same command again"
+	}
 	if len(l.failed) > 0 {
-		return fail.HalfLeft.New("cannot remove all that the join made in %s", member.At()).Because(fmt.Errorf("%s", strings.Join(l.failed, "; "))).
-			Try("run the same command again, or with --force to remove the host's part only")
+		return fail.HalfLeft.New("%s %s", what, member.At()).Because(fmt.Errorf("%s", strings.Join(l.failed, "; "))).Try("%s", way)
 	}
 	return nil
+}
+
+// withdraw takes the account out of a binding that others need as well, and leaves the role to them.
+func (l *leaving) withdraw(ctx context.Context, member Cluster, others []string) {
+	l.say(0, "ClusterRole %s and its binding stay in %s: they are used by %s", l.role, member.At(), strings.Join(others, ", "))
+	b := &rbacv1.ClusterRoleBinding{}
+	err := member.Client.Get(ctx, client.ObjectKey{Name: l.role}, b)
+	if err == nil {
+		b.Subjects = slices.DeleteFunc(b.Subjects, l.own(l.Namespace))
+		err = l.dry.Writer(member.Client).Update(ctx, b)
+	}
+	if client.IgnoreNotFound(err) != nil {
+		l.failed = append(l.failed, fmt.Sprintf("take the service account out of %s: %v", name(b), err))
+	}
 }
 
 // identify makes sure that this is the cluster that joined, and that its account is this host's.
@@ -91,14 +124,22 @@ func (l *leaving) identify(ctx context.Context, member Cluster) (hostID, memberI
 	if hostID, err = l.host.ID(ctx); err != nil {
 		return "", "", err
 	}
+	if l.id == "" && l.record != nil {
+		l.id = l.ask(ctx)
+	}
 	if l.id != "" && l.id != memberID {
 		return "", "", fail.OtherCluster.New("%s is not the cluster that joined as %q", member.At(), l.Name).
 			Because(fmt.Errorf("its cluster id is %s, that of the member is %s", memberID, l.id)).
 			Try("name the member's context with --cluster-context, or use --force if that cluster is gone: nothing is removed from this one")
 	}
-	l.id = memberID
 	var sa corev1.ServiceAccount
 	err = member.Client.Get(ctx, client.ObjectKey{Namespace: l.Namespace, Name: l.account}, &sa)
+	if l.id == "" && l.record != nil && apierrors.IsNotFound(err) && !sameEndpoint(l.record.Spec.APIEndpoint, member.Endpoint) {
+		return "", "", fail.OtherCluster.New("cannot tell whether %s is the cluster that joined as %q", member.At(), l.Name).
+			Because(fmt.Errorf("that has the endpoint %s and no known id, and there is no service account %s/%s here", l.record.Spec.APIEndpoint, l.Namespace, l.account)).
+			Try("name the member's context with --cluster-context, or use --force to remove the host's part only")
+	}
+	l.id = memberID
 	if owner := sa.Annotations[fedv1.HostIDAnnotation]; err == nil && owner != "" && owner != hostID {
 		return "", "", fail.OtherControlPlane.New("service account %s/%s in %s belongs to the control plane of another host", l.Namespace, l.account, member.At()).
 			Because(fmt.Errorf("that host's cluster id is %s, this one's is %s", owner, hostID)).
@@ -107,20 +148,66 @@ func (l *leaving) identify(ctx context.Context, member Cluster) (hostID, memberI
 	return hostID, memberID, client.IgnoreNotFound(err)
 }
 
-// objects are what a join of any scope makes in a member, in the order in which they go: the secret first, as that ends all tokens.
-func (l *leaving) objects() []client.Object {
+// ask asks the cluster that the host's record leads to for its id, with the credential that is stored: what KubeFed joined has none
+// recorded. It is empty if that cluster does not say.
+func (l *leaving) ask(ctx context.Context) string {
+	var secret corev1.Secret
+	if err := l.host.Client.Get(ctx, client.ObjectKey{Namespace: l.Namespace, Name: l.record.Spec.SecretRef.Name}, &secret); err != nil {
+		return ""
+	}
+	config, err := cluster.Connect(l.record, &secret, cluster.ConnectOptions{Version: version.Current().Version})
+	if err != nil {
+		return ""
+	}
+	config.Timeout = 5 * time.Second
+	c, err := client.New(config, client.Options{Scheme: l.host.Client.Scheme(), Mapper: l.host.Client.RESTMapper()})
+	if err != nil {
+		return ""
+	}
+	id, err := Cluster{Endpoint: l.record.Spec.APIEndpoint, Client: c}.ID(ctx)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// mayLeave makes sure that the user may remove the host's part, before anything is removed in the member.
+func (l *leaving) mayLeave(ctx context.Context) error {
+	for _, r := range []authorizationv1.ResourceAttributes{
+		{Resource: "secrets"},
+		{Group: fedv1.GroupVersion.Group, Resource: "kubefedclusters"},
+	} {
+		r.Verb, r.Namespace = "delete", l.Namespace
+		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &r}}
+		if err := l.host.Client.Create(ctx, review); err != nil {
+			return fail.API(l.host.At(), "ask for the right to delete "+r.Resource, err)
+		}
+		if !review.Status.Allowed {
+			resource := schema.GroupResource{Group: r.Group, Resource: r.Resource}
+			return fail.NotAllowed.New("cannot delete %s in namespace %s in %s", resource, l.Namespace, l.host.At()).
+				Because(errors.New("you lack that right; nothing was removed")).
+				Try("kubectl auth can-i delete %s -n %s --context %s", resource, l.Namespace, l.host.Context)
+		}
+	}
+	return nil
+}
+
+// objects are what a join of any scope makes in a member, in the order in which they go: the secret first, as that ends all tokens. A
+// shared cluster role is not among them.
+func (l *leaving) objects(shared bool) []client.Object {
 	local := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Namespace: l.Namespace, Name: name} }
 	global := func(name string) metav1.ObjectMeta { return metav1.ObjectMeta{Name: name} }
-	return []client.Object{
-		&corev1.Secret{ObjectMeta: local(l.account)},
-		&rbacv1.ClusterRoleBinding{ObjectMeta: global(l.role)},
-		&rbacv1.ClusterRole{ObjectMeta: global(l.role)},
+	out := []client.Object{&corev1.Secret{ObjectMeta: local(l.account)}}
+	if !shared {
+		out = append(out, &rbacv1.ClusterRoleBinding{ObjectMeta: global(l.role)}, &rbacv1.ClusterRole{ObjectMeta: global(l.role)})
+	}
+	return append(out,
 		&rbacv1.ClusterRoleBinding{ObjectMeta: global(l.health)},
 		&rbacv1.ClusterRole{ObjectMeta: global(l.health)},
 		&rbacv1.RoleBinding{ObjectMeta: local(l.role)},
 		&rbacv1.Role{ObjectMeta: local(l.role)},
 		&corev1.ServiceAccount{ObjectMeta: local(l.account)},
-	}
+	)
 }
 
 // removeNamespace removes the member's KubeFed namespace if nobody else lives there. The host's own never goes.

@@ -55,6 +55,11 @@ func preflight(ctx context.Context, host, member Cluster, o Options) (known, err
 	if err := settled(ctx, member, o.Namespace); err != nil {
 		return k, err
 	}
+	if k.scope != fedv1.ScopeNamespaced {
+		if err := unshared(ctx, member, o); err != nil {
+			return k, err
+		}
+	}
 	if k.types, err = readTypes(ctx, host, o); err != nil {
 		return k, err
 	}
@@ -83,11 +88,13 @@ func idOf(c fedv1.KubeFedCluster) string {
 	return cmp.Or(c.Annotations[fedv1.CredentialClusterIDAnnotation], c.Status.ClusterID)
 }
 
+func sameEndpoint(a, b string) bool { return strings.TrimSuffix(a, "/") == strings.TrimSuffix(b, "/") }
+
 // distinct refuses a cluster that is a member under another name, and a name that belongs to another cluster.
 func distinct(clusters []fedv1.KubeFedCluster, o Options, id, endpoint string) error {
 	for _, c := range clusters {
 		recorded := idOf(c)
-		same := recorded == id || recorded == "" && strings.TrimSuffix(c.Spec.APIEndpoint, "/") == strings.TrimSuffix(endpoint, "/")
+		same := recorded == id || recorded == "" && sameEndpoint(c.Spec.APIEndpoint, endpoint)
 		switch {
 		case c.Name != o.Name && same:
 			return fail.SameCluster.New("cluster %q is already joined as %q (cluster id %s)", o.Name, c.Name, id).
