@@ -14,6 +14,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/tools/clientcmd"
@@ -132,10 +133,10 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // kube does a little of what kubectl does:
 //
-//	kube CONTEXT apply FILE
+//	kube CONTEXT apply FILE                             "! kube" waits until it is refused
 //	kube CONTEXT get TYPE NAMESPACE NAME [JSONPATH]     "! kube" waits until it is gone; "-" is no namespace
 //	kube CONTEXT delete TYPE NAMESPACE NAME
-//	kube CONTEXT count TYPE NAMESPACE N
+//	kube CONTEXT count TYPE NAMESPACE N                 waits until there are so many
 func kube(ts *testscript.TestScript, l *lab.Lab, neg bool, args []string) {
 	k := newKube(ts, l, args[0])
 	verb, args := args[1], args[2:]
@@ -144,16 +145,17 @@ func kube(ts *testscript.TestScript, l *lab.Lab, neg bool, args []string) {
 		objects, err := convert.Decode([]byte(ts.ReadFile(args[0])))
 		ts.Check(err)
 		for _, o := range objects {
-			ts.Check(k.Apply(k.ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership))
+			k.apply(ts, neg, o)
 		}
 	case "delete":
 		ts.Check(k.Delete(k.ctx, k.object(ts, args)))
 	case "count":
 		list := &unstructured.UnstructuredList{}
 		list.SetGroupVersionKind(k.find(ts, args[0]).GVK())
-		ts.Check(k.List(k.ctx, list, client.InNamespace(args[1])))
-		if n := strconv.Itoa(len(list.Items)); n != args[2] {
-			ts.Fatalf("%s %s in %s, want %s", n, args[0], args[1], args[2])
+		for n := ""; n != args[2]; n = strconv.Itoa(len(list.Items)) { // the deadline is that of the client
+			if err := k.List(k.ctx, list, client.InNamespace(args[1])); err != nil {
+				ts.Fatalf("%s %s in %s, want %s: %v", n, args[0], args[1], args[2], err)
+			}
 		}
 	case "get":
 		o := k.object(ts, args)
@@ -176,6 +178,20 @@ func kube(ts *testscript.TestScript, l *lab.Lab, neg bool, args []string) {
 		}
 	default:
 		ts.Fatalf("kube: unknown verb %q", verb)
+	}
+}
+
+// apply applies an object, as soon as its type is served; refused waits until it is not allowed.
+func (k kubeClient) apply(ts *testscript.TestScript, refused bool, o *unstructured.Unstructured) {
+	for {
+		err := k.Apply(k.ctx, client.ApplyConfigurationFromUnstructured(o), client.FieldOwner("test"), client.ForceOwnership)
+		switch absent := apierrors.IsNotFound(err) || meta.IsNoMatchError(err); {
+		case refused && apierrors.IsInvalid(err), !refused && err == nil:
+			return
+		case k.ctx.Err() != nil, err != nil && !absent:
+			ts.Fatalf("apply %s %s: %v", o.GetKind(), o.GetName(), err)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
