@@ -34,7 +34,7 @@ type Streams struct {
 // say tells the user something on stderr, if -v is at least the level.
 func (s Streams) say(level int, format string, args ...any) {
 	if level == 0 || s.verbosity != nil && *s.verbosity >= level {
-		fmt.Fprintf(s.Err, format+"\n", args...)
+		fmt.Fprintln(s.Err, fail.Clean(fmt.Sprintf(format, args...)))
 	}
 }
 

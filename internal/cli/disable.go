@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -49,7 +51,7 @@ func (f *disableFlags) run(c *cobra.Command, name string, s Streams) error {
 	}
 	typed := name
 	if !strings.Contains(name, ".") {
-		if name, err = f.lookUp(host, name, s); err != nil {
+		if name, err = f.lookUp(ctx, host, name, s); err != nil {
 			return err
 		}
 	}
@@ -70,17 +72,37 @@ func (f *disableFlags) run(c *cobra.Command, name string, s Streams) error {
 	return fail.API(host.At(), "disable "+name, err)
 }
 
-// lookUp finds the name of a type's FederatedTypeConfig. A type that the host no longer has is taken by the name given.
-func (f *disableFlags) lookUp(host join.Cluster, name string, s Streams) (string, error) {
+// lookUp finds the name of a type's FederatedTypeConfig. A type that the host no longer has is looked for among those enabled, and
+// else taken by the name given.
+func (f *disableFlags) lookUp(ctx context.Context, host join.Cluster, name string, s Streams) (string, error) {
 	all, err := discover(host, s)
 	if err != nil {
 		return "", err
 	}
 	r, err := find(all, name, s)
-	if fail.ExitOf(err) == fail.Refused {
-		return name, nil
+	var why *fail.Error
+	if !errors.As(err, &why) || why.Code != fail.NoSuchType {
+		return enable.NameOf(r.APIResource), err
 	}
-	return enable.NameOf(r.APIResource), err
+	configs, err := typeConfigs(ctx, host, f.namespace)
+	if err != nil {
+		return "", err
+	}
+	var found []string
+	for _, t := range configs {
+		target := t.Spec.TargetType
+		if strings.EqualFold(name, target.PluralName) || strings.EqualFold(name, target.Kind) {
+			found = append(found, t.Name)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return name, nil
+	case 1:
+		return found[0], nil
+	default:
+		return "", fail.AmbiguousType.New("%q names more than one API type: %s", name, list(found)).Try("use one of these names, with its group")
+	}
 }
 
 // orphanedCRD removes the definition of a type whose FederatedTypeConfig is gone already, if asked to.

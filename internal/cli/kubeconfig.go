@@ -13,6 +13,7 @@ import (
 	"time"
 
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
@@ -134,7 +135,11 @@ func reach(ctx context.Context, c join.Cluster) error {
 	defer cancel()
 	body, err := d.RESTClient().Get().AbsPath("/version").Do(ctx).Raw()
 	var version struct{ GitVersion string }
+	var answered apierrors.APIStatus
 	switch {
+	case errors.As(err, &answered) && !apierrors.IsUnauthorized(err) && !apierrors.IsForbidden(err):
+		return fail.NotReachable.New("%s is not a Kubernetes API server", c.At()).Because(err).
+			Try("check the address: kubectl config view --minify --context %s", c.Context)
 	case err != nil:
 		return fail.API(c.At(), "ask for the version", err)
 	case json.Unmarshal(body, &version) != nil || version.GitVersion == "":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,6 +87,12 @@ func kubeconfigs(l *lab.Lab, e *testscript.Env) error {
 			user.Impersonate = "reader"
 			c.AuthInfos["reader"] = user
 			c.Contexts["reader"] = &clientcmdapi.Context{Cluster: "global", AuthInfo: "reader"}
+		},
+		"odd": func(c *clientcmdapi.Config) {
+			for name, context := range maps.Clone(c.Contexts) {
+				c.Contexts["kind/"+name+":1"] = context
+				delete(c.Contexts, name)
+			}
 		},
 		"file": func(c *clientcmdapi.Config) {
 			for name, cluster := range c.Clusters {

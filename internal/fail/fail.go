@@ -124,6 +124,16 @@ func JSON(err error) string {
 	return b.String()
 }
 
+// Clean makes foreign text harmless to a terminal. Its lines stay.
+func Clean(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		indent := lines[i][:len(lines[i])-len(strings.TrimLeft(lines[i], " "))]
+		lines[i] = indent + clean(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 // clean makes foreign text harmless to a terminal and keeps it on one line.
 func clean(s string) string {
 	var b strings.Builder

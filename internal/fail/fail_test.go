@@ -20,6 +20,12 @@ func TestTextSaysWhatCauseHintAndPageInOrder(t *testing.T) {
 	}
 }
 
+func TestTalkKeepsItsLinesOnly(t *testing.T) {
+	if got, want := Clean("a\x1b[31m\n  b\u202e\tc %s 名"), "a\\u001b[31m\n  b\\u202e c %s 名"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
 func TestJSONHasTheSameFields(t *testing.T) {
 	err := fmt.Errorf("join: %w", SameCluster.New("cluster %q is joined already", "b").Because(errors.New("x\x1b[31m\n<y>")).Try("first\nsecond"))
 	want := `{"code":"KF1202","message":"cluster \"b\" is joined already","cause":"x\u001b[31m\n<y>","hint":"first\nsecond","see":"docs/errors/KF1202","exitCode":5}` + "\n"
