@@ -37,7 +37,7 @@ func TestReferenceIsGenerated(t *testing.T) {
 
 func reference(root *cobra.Command) string {
 	var b strings.Builder
-	b.WriteString("<!-- Made by make gen. Do not edit. -->\n\n# kubefedctl\n\n" + root.Long + "\n\nCalled as `kubectl-kubefed`, it is a plug-in: " +
+	b.WriteString("# kubefedctl\n\n<!-- Made by make gen. Do not edit. -->\n\n" + root.Long + "\n\nCalled as `kubectl-kubefed`, it is a plug-in: " +
 		"`kubectl kubefed join …`. A link to it named `kubectl_complete-kubefed` makes kubectl complete its arguments.\n\n" +
 		"What it fails with is listed under [errors](../errors/README.md), with the exit codes.\n\n```sh\n" + dedent(root.Example) + "\n```\n")
 	b.WriteString("\n## Flags of every command\n\n" + flags(root.PersistentFlags()))

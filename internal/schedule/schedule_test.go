@@ -353,6 +353,21 @@ func TestOtherManagersKeepTheirFields(t *testing.T) {
 	if names := others(st.object(federated)); len(names) > 0 {
 		t.Errorf("%v are said to fight", names)
 	}
+	if by := writers(st.object(federated)); by != "flux Apply, hansa-scheduler Apply" {
+		t.Errorf("written by %s", by)
+	}
+}
+
+// writers names the managers of an object's fields, sorted, with how they wrote them.
+func writers(obj *unstructured.Unstructured) string {
+	var out []string
+	for _, e := range obj.GetManagedFields() {
+		if e.Subresource == "" {
+			out = append(out, e.Manager+" "+string(e.Operation))
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, ", ")
 }
 
 // A CRD as KubeFed made it keeps the overrides as one field; what stands in it beside the replicas stays all the same. Replicas that
