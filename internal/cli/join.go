@@ -1,12 +1,17 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 
 	"github.com/hansa-io/hansa/internal/dryrun"
 	"github.com/hansa-io/hansa/internal/fail"
@@ -56,6 +61,7 @@ func rule(wrong []string) error {
 type joinFlags struct {
 	memberFlags
 	secretName, access, credential, endpoint string
+	output, role                             string
 	refuseExisting                           bool
 	lifetime                                 time.Duration
 }
@@ -67,9 +73,12 @@ func joinVerb(s Streams) *cobra.Command {
 		Short: "Make a cluster a member of the federation",
 		Long: "Make a cluster a member of the federation: a service account with its rights in the cluster, a credential of that account and a\n" +
 			"KubeFedCluster in the host. What the kubeconfig logs in with is used for this, and stored nowhere.",
-		Example: "  # Join the cluster of the context business\n  kubefedctl join business --cluster-context business --host-cluster-context global --v=2",
-		Args:    needs("CLUSTER_NAME"),
-		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, args[0], s) },
+		Example: "  # Join the cluster of the context business\n  kubefedctl join business --cluster-context business --host-cluster-context global --v=2\n\n" +
+			"  # Print what is written on each side, for GitOps or for another administrator: first the member's, then, when it is applied, the host's\n" +
+			"  kubefedctl join business --host-cluster-context global -o yaml --role=member\n" +
+			"  kubefedctl join business --host-cluster-context global -o yaml --role=host",
+		Args: needs("CLUSTER_NAME"),
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, args[0], s) },
 	}
 	f.add(c)
 	c.Flags().StringVar(&f.secretName, "secret-name", "", "name of the host's secret with the credential; else it is generated")
@@ -78,6 +87,9 @@ func joinVerb(s Streams) *cobra.Command {
 	c.Flags().StringVar(&f.credential, "credential", string(join.CredentialBound), `"bound": a token that ends and is renewed; "eternal": one that never ends`)
 	c.Flags().DurationVar(&f.lifetime, "token-lifetime", 24*time.Hour, "lifetime of a bound token, at least 10m")
 	c.Flags().StringVar(&f.endpoint, "server-override", "", "address of the member's API server for the control plane; else that of the kubeconfig")
+	c.Flags().StringVarP(&f.output, "output", "o", "", `print the objects of --role as "yaml" or "json" and write nothing; without --role, "json" tells a failure as JSON`)
+	c.Flags().StringVar(&f.role, "role", "", `with -o: the side whose objects are printed, "member" or "host"; the token that the host's side holds never ends unless you say --credential bound`)
+	complete(c, "role", words(string(join.MemberPart), string(join.HostPart)))
 	complete(c, "access", words(string(join.AccessFull), string(join.AccessScoped)))
 	complete(c, "credential", words(string(join.CredentialBound), string(join.CredentialEternal)))
 	completeArgs(c, f.contexts)
@@ -87,6 +99,9 @@ func joinVerb(s Streams) *cobra.Command {
 func (f *joinFlags) run(c *cobra.Command, name string, s Streams) error {
 	if err := f.check(); err != nil {
 		return err
+	}
+	if f.role == string(join.HostPart) && !c.Flags().Changed("credential") {
+		f.credential = string(join.CredentialEternal) // who applies a renewed token's secret again would bring the old one back
 	}
 	if f.clusterContext == "" {
 		f.clusterContext = name
@@ -108,6 +123,9 @@ func (f *joinFlags) run(c *cobra.Command, name string, s Streams) error {
 	}
 	o.SecretName, o.RefuseExisting, o.Endpoint = f.secretName, f.refuseExisting, f.endpoint
 	o.Access, o.Credential, o.TokenLifetime = join.Access(f.access), join.Credential(f.credential), f.lifetime
+	if f.role != "" {
+		return f.print(ctx, host, member, o, s)
+	}
 	if err := join.Join(ctx, host, member, o, s.say); err != nil {
 		return err
 	}
@@ -117,8 +135,47 @@ func (f *joinFlags) run(c *cobra.Command, name string, s Streams) error {
 	return nil
 }
 
+// print prints one side of the join.
+func (f *joinFlags) print(ctx context.Context, host, member join.Cluster, o join.Options, s Streams) error {
+	objects, err := join.Objects(ctx, host, member, o, join.Part(f.role))
+	if err != nil {
+		return err
+	}
+	out := make([]*unstructured.Unstructured, len(objects))
+	for i, object := range objects {
+		if out[i], err = plain(object); err != nil {
+			return err
+		}
+	}
+	return print(s.Out, f.output, out)
+}
+
+// plain is an object as one would write it by hand.
+func plain(o client.Object) (*unstructured.Unstructured, error) {
+	gvk, err := apiutil.GVKForObject(o, scheme())
+	if err != nil {
+		return nil, fmt.Errorf("print %s: %w", o.GetName(), err)
+	}
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("print %s: %w", o.GetName(), err)
+	}
+	delete(m, "status")
+	u := &unstructured.Unstructured{Object: m}
+	u.SetGroupVersionKind(gvk)
+	unstructured.RemoveNestedField(m, "metadata", "creationTimestamp")
+	return u, nil
+}
+
 func (f *joinFlags) check() error {
+	printed := f.role == string(join.MemberPart) || f.role == string(join.HostPart)
 	switch {
+	case f.role != "" && !printed:
+		return fail.BadUsage.New("Invalid value for --role: %s", f.role).Try("use member or host")
+	case printed && f.output != "yaml" && f.output != "json":
+		return fail.BadUsage.New("--role needs an output").Try("-o yaml, or -o json")
+	case !printed && f.output != "" && f.output != "json":
+		return fail.BadUsage.New("Invalid value for --output: %s", f.output).Try("say which side is to be printed: --role=member or --role=host")
 	case f.access != string(join.AccessFull) && f.access != string(join.AccessScoped):
 		return fail.BadUsage.New("Invalid value for --access: %s", f.access).Try("use full or scoped")
 	case f.credential != string(join.CredentialBound) && f.credential != string(join.CredentialEternal):
