@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -268,6 +269,8 @@ func (w *federation) create(ctx context.Context, i item) error {
 	what := fmt.Sprintf("%s %q", o.GetKind(), title(client.ObjectKeyFromObject(o)))
 	err := w.createSoon(ctx, o)
 	switch {
+	case apierrors.IsAlreadyExists(err) && w.leaving(ctx, o):
+		return fail.AlreadyFederated.New("%s is being deleted", what).Try("run the same command again when it is gone")
 	case apierrors.IsAlreadyExists(err) && w.contents:
 		w.say(0, "%s already exists and stays as it is", what)
 		return nil
@@ -279,6 +282,13 @@ func (w *federation) create(ctx context.Context, i item) error {
 	}
 	w.say(0, "Successfully created %s from %s%s", what, i.resource.Kind, w.dryRun.Suffix())
 	return nil
+}
+
+// leaving says whether the federated object that is there is on its way out: then it is no reason to be content.
+func (w *federation) leaving(ctx context.Context, o *unstructured.Unstructured) bool {
+	live := &metav1.PartialObjectMetadata{}
+	live.SetGroupVersionKind(o.GroupVersionKind())
+	return w.host.Client.Get(ctx, client.ObjectKeyFromObject(o), live) == nil && live.DeletionTimestamp != nil
 }
 
 // brief is annotations without long values, and without any of a Secret's: kubectl keeps a copy of the whole object in one.
