@@ -156,7 +156,7 @@ func (p *plane) addObjects(context.Context, flags) error {
 
 // addTypes adds the controller of FederatedTypeConfigs. All namespaced types depend on the one of namespaces.
 func (p *plane) addTypes(ctx context.Context, _ flags) error {
-	t := federate.NewTypes(ctx, p.mgr.GetClient(), p.kinds, p.fleet, p.conduct, p.settings.namespaced())
+	t := federate.NewTypes(ctx, p.mgr.GetClient(), p.kinds, p.fleet, p.conduct, p.settings.namespaced(), p.settings.rawStatus)
 	return ctrl.NewControllerManagedBy(p.mgr).Named("federatedtypeconfig").
 		For(&fedv1.FederatedTypeConfig{}).
 		Watches(&fedv1.FederatedTypeConfig{}, handler.EnqueueRequestsFromMapFunc(p.dependents)).
@@ -171,6 +171,19 @@ func (p *plane) dependents(ctx context.Context, o client.Object) []reconcile.Req
 	if o.GetName() != fedv1.NamespacesTypeName {
 		return nil
 	}
+	return p.allTypes(ctx)
+}
+
+// wakeTypes looks at all types again.
+func (p *plane) wakeTypes(ctx context.Context) {
+	if q := p.types.Load(); q != nil {
+		for _, r := range p.allTypes(ctx) {
+			q.Add(r)
+		}
+	}
+}
+
+func (p *plane) allTypes(ctx context.Context) []reconcile.Request {
 	var list fedv1.FederatedTypeConfigList
 	if err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(p.settings.namespace)); err != nil {
 		return nil
@@ -193,7 +206,7 @@ func (p *plane) addConfig(context.Context, flags) error {
 			if err := p.mgr.GetClient().Get(ctx, r.NamespacedName, &c); err != nil {
 				return reconcile.Result{}, client.IgnoreNotFound(err)
 			}
-			before, scheduling := p.settings.plan(), p.settings.schedule()
+			before, scheduling, raw := p.settings.plan(), p.settings.schedule(), p.settings.rawStatus()
 			scope := p.settings.scope()
 			c.Spec.Scope = scope // it cannot change while we run
 			p.settings.spec.Store(&c.Spec)
@@ -203,6 +216,9 @@ func (p *plane) addConfig(context.Context, flags) error {
 			}
 			if p.settings.schedule() != scheduling {
 				p.schedule.WakeAll()
+			}
+			if p.settings.rawStatus() != raw {
+				p.wakeTypes(ctx)
 			}
 			return reconcile.Result{}, nil
 		}))

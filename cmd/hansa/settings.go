@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -81,6 +82,13 @@ func (s *settings) plan() plan.Settings {
 		DeletionDeadline: s.deadline,
 		Accepted:         *s.accepted.Load(),
 	}
+}
+
+// rawStatus is the feature gate RawResourceStatusCollection, off by default.
+func (s *settings) rawStatus() bool {
+	return slices.ContainsFunc(s.spec.Load().FeatureGates, func(g fedv1.FeatureGatesConfig) bool {
+		return g.Name == fedv1.GateRawResourceStatusCollection && g.Configuration == fedv1.Enabled
+	})
 }
 
 // concurrency is how many federated objects are decided on at the same time. KubeFed's chart writes its own default of 1 into every

@@ -34,7 +34,9 @@ type Writer struct {
 	// Resource in the member.
 	Resource schema.GroupVersionResource
 	Kind     string
-	clients  *Clients
+	// Whole says that an apply gives back the whole object, not its metadata only.
+	Whole   bool
+	clients *Clients
 }
 
 // Clients of one member, sharing its connections.
@@ -81,7 +83,7 @@ func (c *Clients) For(member string, resource schema.GroupVersionResource, kind 
 // Result is an outcome, with the object as the member gave it back, and whether it is known to be gone.
 type Result struct {
 	plan.Outcome
-	// Object is the metadata of the copy after the step; nil if it is gone or was not read.
+	// Object is the copy after the step, or its metadata; nil if it is gone or was not read.
 	Object metav1.Object
 	// Gone says that a read, or the delete itself, showed that no object of ours is left.
 	Gone bool
@@ -148,7 +150,7 @@ var errRetention = errors.New("read what the member keeps")
 const maxRaces = 5
 
 // update applies an object that is there. What it keeps of the live one, it keeps of the one that it replaces and no older one.
-func (w Writer) update(ctx context.Context, s plan.Step, obj *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {
+func (w Writer) update(ctx context.Context, s plan.Step, obj *unstructured.Unstructured) (metav1.Object, error) {
 	if !s.KeepReplicas {
 		return w.apply(ctx, obj)
 	}
@@ -189,7 +191,7 @@ func (w Writer) adopt(ctx context.Context, s plan.Step) Result {
 	return placed(plan.DidAdopt, done)
 }
 
-func placed(did plan.Did, obj *metav1.PartialObjectMetadata) Result {
+func placed(did plan.Did, obj metav1.Object) Result {
 	return Result{Object: obj, Outcome: plan.Outcome{State: plan.Done, Did: did, Record: plan.RecordOf(plan.CopyOf(obj))}}
 }
 
@@ -220,15 +222,18 @@ func Words(err error) string {
 	}
 }
 
-func (w Writer) apply(ctx context.Context, obj *unstructured.Unstructured) (*metav1.PartialObjectMetadata, error) {
+func (w Writer) apply(ctx context.Context, obj *unstructured.Unstructured) (metav1.Object, error) {
 	body, err := json.Marshal(obj.Object)
 	if err != nil {
 		return nil, err
 	}
 	r := w.Resource
 	r.Version = obj.GroupVersionKind().Version
-	return w.clients.Metadata.Resource(r).Namespace(obj.GetNamespace()).Patch(ctx, obj.GetName(), types.ApplyPatchType, body,
-		metav1.PatchOptions{FieldManager: fedv1.FieldManager, Force: ptr.To(true)})
+	options := metav1.PatchOptions{FieldManager: fedv1.FieldManager, Force: ptr.To(true)}
+	if w.Whole {
+		return w.clients.Dynamic.Resource(r).Namespace(obj.GetNamespace()).Patch(ctx, obj.GetName(), types.ApplyPatchType, body, options)
+	}
+	return w.clients.Metadata.Resource(r).Namespace(obj.GetNamespace()).Patch(ctx, obj.GetName(), types.ApplyPatchType, body, options)
 }
 
 // keepReplicas names spec.replicas as the member has it: leaving out a field that we own would reset it.

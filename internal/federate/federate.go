@@ -45,6 +45,8 @@ type Reconciler struct {
 	tell     func(intent.Type, *intent.Intent, []rollup.Event)
 	log      logr.Logger
 	waiting  waiting
+	pace     pace
+	services services
 }
 
 // Options of a Reconciler.
@@ -72,7 +74,9 @@ func New(o Options) *Reconciler {
 		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger, recovery: o.Recovery,
 		host:     host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
 		settings: o.Settings, tell: o.Tell, log: o.Log,
-		waiting: waiting{since: map[intent.Key]time.Time{}},
+		waiting:  waiting{since: map[intent.Key]time.Time{}},
+		pace:     pace{written: map[intent.Key]time.Time{}},
+		services: services{told: map[intent.Key]string{}},
 	}
 }
 
@@ -93,10 +97,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	}
 	got := r.members.Submit(p)
 	told := rollup.Of(p, got, world.Intent, r.waiting.late(key), world.Now)
-	if err := r.publish(ctx, p, world, told); err != nil {
+	later, err := r.publish(ctx, p, world, told)
+	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("publish %v: %w", key, err)
 	}
-	return reconcile.Result{RequeueAfter: r.waiting.next(key, p, told, world.Now)}, nil
+	return reconcile.Result{RequeueAfter: sooner(later, r.waiting.next(key, p, told, world.Now))}, nil
 }
 
 // Note tells, as an event on the federated object, what a step did otherwise than planned.
@@ -140,9 +145,15 @@ func (w *waiting) next(key intent.Key, p plan.Plan, told rollup.Told, now time.T
 		wait = max(patience-time.Since(since), 0)
 	}
 	if !p.Recheck.IsZero() {
-		if recheck := max(p.Recheck.Sub(now), time.Second); wait == 0 || recheck < wait {
-			wait = recheck
-		}
+		wait = sooner(wait, max(p.Recheck.Sub(now), time.Second))
 	}
 	return wait
+}
+
+// sooner is the shorter of two waits, of which zero means for ever.
+func sooner(a, b time.Duration) time.Duration {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
 }

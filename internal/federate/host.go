@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -91,27 +92,38 @@ func (r *Reconciler) hold(ctx context.Context, p plan.Plan, w plan.World) (plan.
 	return w, nil
 }
 
-// publish writes what the host should know: debts before the finalizer goes, the status if it means something new.
-func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, told rollup.Told) error {
+// publish writes what the host should know: debts before the finalizer goes, the status if it means something new. What it leaves for
+// later, it says when.
+func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, told rollup.Told) (later time.Duration, err error) {
 	if err := r.debts.settle(ctx, p.Key, p.Settled); err != nil {
-		return err
+		return 0, err
+	}
+	if err := r.tellServices(ctx, p, w); err != nil {
+		return 0, err
 	}
 	switch {
 	case p.Finalizer == plan.RemoveFinalizer:
-		return r.release(ctx, p, w)
+		return 0, r.release(ctx, p, w)
 	case p.Silent:
 		if len(told.Events) > 0 {
 			r.tell(w.Type, w.Intent, told.Events)
 		}
-		return nil
+		return 0, nil
 	case p.Pending:
-		return nil
+		return 0, nil
 	case !told.Settled && !r.waiting.late(p.Key):
-		return nil
+		return 0, nil
 	case rollup.Same(w.Intent.Status, told.Status):
 		r.members.Published(p)
-		return nil
+		return 0, nil
 	}
+	if wait := r.pace.wait(p.Key, time.Now()); told.Minor && wait > 0 {
+		return wait, nil
+	}
+	return 0, r.writeStatus(ctx, p, w, told)
+}
+
+func (r *Reconciler) writeStatus(ctx context.Context, p plan.Plan, w plan.World, told rollup.Told) error {
 	k, _ := r.kinds.kind(p.Key.Type)
 	obj, err := r.host.status(ctx, k.Type, w.Intent, told.Status)
 	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) && r.replaced(ctx, k.Type, w.Intent) {
@@ -120,6 +132,7 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	if err != nil {
 		return err
 	}
+	r.pace.wrote(p.Key, time.Now())
 	k.store.Merge(obj)
 	r.tell(k.Type, w.Intent, told.Events)
 	return nil

@@ -30,13 +30,16 @@ type Types struct {
 	members         TypeWatcher
 	reconciler      *Reconciler
 	namespacedScope bool
+	// raw is the feature gate RawResourceStatusCollection.
+	raw func() bool
 	// run is the context that watches live in; it ends with this process' leadership.
 	run context.Context
 }
 
-// NewTypes returns a reconciler of FederatedTypeConfigs. What it starts ends with the context.
-func NewTypes(run context.Context, c client.Client, kinds *Kinds, members TypeWatcher, r *Reconciler, namespacedScope bool) *Types {
-	return &Types{run: run, client: c, kinds: kinds, members: members, reconciler: r, namespacedScope: namespacedScope}
+// NewTypes returns a reconciler of FederatedTypeConfigs. What it starts ends with the context. raw is the feature gate
+// RawResourceStatusCollection.
+func NewTypes(run context.Context, c client.Client, kinds *Kinds, members TypeWatcher, r *Reconciler, namespacedScope bool, raw func() bool) *Types {
+	return &Types{run: run, client: c, kinds: kinds, members: members, reconciler: r, namespacedScope: namespacedScope, raw: raw}
 }
 
 // Reconcile starts or stops one type and tells so in its status.
@@ -59,15 +62,15 @@ func (t *Types) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	it := intent.TypeOf(&c).WithRaw(t.raw())
+	it.Paused = !places
 	if t.namespacedScope && c.Spec.TargetType.Scope != fedv1.ScopeNamespaced {
 		t.stop(c.Name)
 	} else {
-		it := intent.TypeOf(&c)
-		it.Paused = !places
 		t.members.Enable(it)
 		t.kinds.Start(t.run, it)
 	}
-	return reconcile.Result{}, t.tell(ctx, &c, places)
+	return reconcile.Result{}, t.tell(ctx, &c, it)
 }
 
 func (t *Types) stop(name string) {
@@ -122,7 +125,7 @@ func (t *Types) remove(ctx context.Context, c *fedv1.FederatedTypeConfig) error 
 		return fmt.Errorf("let the objects of FederatedTypeConfig %s go: %w", c.Name, err)
 	}
 	t.stop(c.Name)
-	if err := t.tell(ctx, c, false); err != nil {
+	if err := t.tell(ctx, c, it); err != nil {
 		return err
 	}
 	rest := slices.DeleteFunc(slices.Clone(c.Finalizers), func(f string) bool { return f == fedv1.TypeFinalizer })
@@ -156,17 +159,20 @@ func (r *Reconciler) letGo(ctx context.Context, t intent.Type) error {
 }
 
 // tell writes the status if it means something new.
-func (t *Types) tell(ctx context.Context, c *fedv1.FederatedTypeConfig, running bool) error {
+func (t *Types) tell(ctx context.Context, c *fedv1.FederatedTypeConfig, it intent.Type) error {
 	before := c.DeepCopy()
-	idle := fedv1.NotRunning
+	collects := fedv1.NotRunning
 	c.Status = fedv1.FederatedTypeConfigStatus{
 		ObservedGeneration:    c.Generation,
 		PropagationController: fedv1.NotRunning,
-		StatusController:      &idle,
+		StatusController:      &collects,
 	}
-	if running {
+	if !it.Paused {
 		c.Status.PropagationController = fedv1.Running
 		c.Status.UnavailableIn = t.members.Unavailable(c.Name)
+		if it.Collects.Services != (intent.Resource{}) {
+			collects = fedv1.Running // KubeFed means its older collection only
+		}
 	}
 	if equality.Semantic.DeepEqual(before.Status, c.Status) {
 		return nil

@@ -103,14 +103,15 @@ func (f *Fleet) sort() {
 	f.sorted = sorted
 }
 
-// Enable begins to watch a type in every member. If its target is another one now, what was seen of the old one is forgotten.
+// Enable begins to watch a type in every member. If its target is another one now, or another part of it is wanted, what was seen
+// before is forgotten.
 func (f *Fleet) Enable(t intent.Type) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	old, known := f.types[t.Name]
 	f.types[t.Name] = t
 	for _, m := range f.sorted {
-		if known && old.Target != t.Target {
+		if known && (old.Target != t.Target || old.Collects != t.Collects) {
 			m.unwatch(t.Name)
 		}
 		m.mu.Lock()

@@ -7,13 +7,14 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/metadata"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/apply"
 	"github.com/hansa-io/hansa/internal/cluster"
+	"github.com/hansa-io/hansa/internal/health"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/observe"
 	"github.com/hansa-io/hansa/internal/plan"
@@ -39,6 +40,15 @@ type member struct {
 type copies struct {
 	store *observe.Store[*plan.Copy]
 	stop  context.CancelFunc
+	// whole says that objects are watched in full, because their status is collected.
+	whole bool
+}
+
+// merge takes an object as a step has left it. Where whole objects are kept, half of one would hide the other half until it changes.
+func (c *copies) merge(o metav1.Object) {
+	if _, whole := o.(*unstructured.Unstructured); whole || !c.whole {
+		c.store.Merge(o)
+	}
 }
 
 func newMember(f *Fleet, name string) *member {
@@ -96,8 +106,8 @@ func (m *member) watch(t intent.Type) {
 		return
 	}
 	ctx, stop := context.WithCancel(m.ctx)
-	c := &copies{stop: stop}
-	c.store = observe.New(plan.CopyOf,
+	c := &copies{stop: stop, whole: t.Collects.Health}
+	c.store = observe.New(reader(t),
 		func(namespace, name string, existence bool) { m.fleet.copyChanged(t, namespace, name, existence) },
 		func() { m.fleet.viewMoved(t) })
 	m.copies[t.Name] = c
@@ -105,22 +115,39 @@ func (m *member) watch(t intent.Type) {
 	if t.Target.Namespaced {
 		namespace = m.fleet.opts.Namespace
 	}
-	from := m.clients.Metadata.Resource(t.Target.GroupVersionResource).Namespace(namespace)
-	go c.store.Run(ctx, t.Name+" in "+m.name, &metav1.PartialObjectMetadata{}, managed(from))
+	name, resource := t.Name+" in "+m.name, t.Target.GroupVersionResource
+	if c.whole {
+		from := m.clients.Dynamic.Resource(resource).Namespace(namespace)
+		go c.store.Run(ctx, name, &unstructured.Unstructured{}, managed(from.List, from.Watch))
+		return
+	}
+	from := m.clients.Metadata.Resource(resource).Namespace(namespace)
+	go c.store.Run(ctx, name, &metav1.PartialObjectMetadata{}, managed(from.List, from.Watch))
 }
 
-// managed lists and watches what carries our label, by metadata only.
-func managed(from metadata.ResourceInterface) observe.Lister {
+// reader makes of an object what is kept of it.
+func reader(t intent.Type) func(metav1.Object) *plan.Copy {
+	return func(o metav1.Object) *plan.Copy {
+		c := plan.CopyOf(o)
+		if whole, ok := o.(*unstructured.Unstructured); ok {
+			c.Health = health.Of(whole, t.Collects.KeepsStatus())
+		}
+		return c
+	}
+}
+
+// managed lists and watches what carries our label.
+func managed[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error), watches func(context.Context, metav1.ListOptions) (watch.Interface, error)) observe.Lister {
 	only := func(o metav1.ListOptions) metav1.ListOptions {
 		o.LabelSelector = fedv1.ManagedLabel + "=true"
 		return o
 	}
 	return observe.Lister{
 		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return from.List(ctx, only(o))
+			return list(ctx, only(o))
 		},
 		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return from.Watch(ctx, only(o))
+			return watches(ctx, only(o))
 		},
 	}
 }
@@ -218,13 +245,15 @@ func (m *member) do(ctx context.Context, key intent.Key, s plan.Step) apply.Resu
 	if clients == nil || c == nil || !ok {
 		return apply.Result{Outcome: plan.Outcome{Member: s.Member, State: plan.Failed, Reason: "ClientRetrievalFailed", Message: "the cluster or the type has left"}}
 	}
-	r := apply.Do(ctx, clients.For(s.Member, t.Target.GroupVersionResource, t.Target.Kind), s,
+	w := clients.For(s.Member, t.Target.GroupVersionResource, t.Target.Kind)
+	w.Whole = c.whole
+	r := apply.Do(ctx, w, s,
 		func(ctx context.Context) error { return m.fleet.opts.Confirm(ctx, key, s) })
 	switch {
 	case r.Gone:
 		c.store.Lost(s.Namespace, s.Name, func(c *plan.Copy) bool { return c.UID == s.UID })
 	case r.Object != nil:
-		c.store.Merge(r.Object)
+		c.merge(r.Object)
 	}
 	if r.State == plan.Done && r.Message != "" {
 		m.fleet.opts.Note(key, m.name, r.Message)

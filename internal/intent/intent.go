@@ -4,6 +4,7 @@
 package intent
 
 import (
+	"encoding/json"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -38,6 +39,8 @@ type Intent struct {
 	Overrides map[string][]Override
 	// RetainReplicas leaves spec.replicas to the member once the object exists there.
 	RetainReplicas bool
+	// PodSelector is the template's spec.selector as a text; empty if it has none.
+	PodSelector string
 
 	// Problems make parts of the intent unusable, sorted by path.
 	Problems []Problem
@@ -130,6 +133,20 @@ type Status struct {
 	Clusters           []ClusterStatus `json:"clusters,omitempty"`
 	// Ready is "<members as desired>/<members meant>".
 	Ready string `json:"ready,omitempty"`
+	// Workload is nil where no status is collected, or none tells of replicas.
+	*Workload
+}
+
+// Workload is what is told of objects that have replicas, as Deployments: their counts, summed.
+type Workload struct {
+	Replicas          int64 `json:"replicas"`
+	UpdatedReplicas   int64 `json:"updatedReplicas"`
+	ReadyReplicas     int64 `json:"readyReplicas"`
+	AvailableReplicas int64 `json:"availableReplicas"`
+	// ReplicasReady is "<ready>/<meant>", with "+?" behind it if there may be more, in members that do not tell.
+	ReplicasReady string `json:"replicasReady"`
+	// Selector of the Pods.
+	Selector string `json:"selector,omitempty"`
 }
 
 // Condition is KubeFed's condition with Kubernetes' message and observedGeneration.
@@ -153,8 +170,13 @@ type ClusterStatus struct {
 	// UID of the copy.
 	UID types.UID `json:"uid,omitempty"`
 	// Version of what was applied: "<hash of the inputs>.<hash of the fields that are ours>".
-	Version      string         `json:"version,omitempty"`
-	RemoteStatus map[string]any `json:"remoteStatus,omitempty"`
+	Version string `json:"version,omitempty"`
+	// Health is what the status of the copy comes to: kstatus' word. Empty where no status is collected.
+	Health string `json:"health,omitempty"`
+	// ReplicasReady is "<ready>/<meant>".
+	ReplicasReady string `json:"replicasReady,omitempty"`
+	// RemoteStatus is the status of the copy as it is, as JSON with sorted keys.
+	RemoteStatus json.RawMessage `json:"remoteStatus,omitempty"`
 }
 
 // Cluster returns the entry of a member.

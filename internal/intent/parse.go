@@ -111,6 +111,7 @@ func (p parser) template(spec map[string]any) {
 	if len(template) == 0 {
 		return
 	}
+	p.podSelector(template)
 	template = p.withoutUnsupported(template)
 	raw, err := json.Marshal(template)
 	if err != nil {
@@ -118,6 +119,19 @@ func (p parser) template(spec map[string]any) {
 		return
 	}
 	p.intent.Template = raw
+}
+
+// podSelector reads which Pods are the workload's. One that cannot be read is none: the members will say what is wrong with it.
+func (p parser) podSelector(template map[string]any) {
+	spec, _ := template["spec"].(map[string]any)
+	selector, _ := spec["selector"].(map[string]any)
+	var ls metav1.LabelSelector
+	if len(selector) == 0 || runtime.DefaultUnstructuredConverter.FromUnstructured(selector, &ls) != nil {
+		return
+	}
+	if s, err := metav1.LabelSelectorAsSelector(&ls); err == nil {
+		p.intent.PodSelector = s.String()
+	}
 }
 
 func (p parser) withoutUnsupported(template map[string]any) map[string]any {

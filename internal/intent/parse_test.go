@@ -73,7 +73,7 @@ status:
 	if diff := cmp.Diff(want, i.Overrides); diff != "" {
 		t.Error("overrides", diff)
 	}
-	if c, ok := i.Status.Cluster("a"); !ok || c.UID != "c1" || c.Version != "v.f" || c.RemoteStatus["phase"] != "Up" {
+	if c, ok := i.Status.Cluster("a"); !ok || c.UID != "c1" || c.Version != "v.f" || string(c.RemoteStatus) != `{"phase":"Up"}` {
 		t.Errorf("status: %+v", i.Status)
 	}
 	if _, ok := i.Status.Cluster("c"); ok || i.Status.ObservedGeneration != 2 {

@@ -19,7 +19,22 @@ type Type struct {
 	Target Resource
 	// Paused says that the type's propagation is disabled: nothing is placed or withdrawn, deletions still end.
 	Paused bool
+	// Collects says what is told of the status of the copies.
+	Collects Collection
 }
+
+// Collection says what of the status of copies is collected. The zero value is nothing: then copies are watched by metadata only.
+type Collection struct {
+	// Health of each copy, and its replicas, if it has any.
+	Health bool
+	// Raw is the status of each copy as it is.
+	Raw bool
+	// Services is the status type of KubeFed's older collection, which is for services only; zero if there is none.
+	Services Resource
+}
+
+// KeepsStatus says whether the status of copies is needed as it is.
+func (c Collection) KeepsStatus() bool { return c.Raw || c.Services != Resource{} }
 
 // Resource names one kind of object at one version.
 type Resource struct {
@@ -68,8 +83,17 @@ func (t Type) KeyOf(namespace, name string) Key {
 	return Key{Type: t.Name, Namespace: namespace, Name: name}
 }
 
+// WithRaw is the type as the feature gate RawResourceStatusCollection has it: where the status of copies is told as it is, KubeFed's
+// older collection does not run.
+func (t Type) WithRaw(gate bool) Type {
+	if t.Collects.Raw = gate && t.Collects.Health; t.Collects.Raw {
+		t.Collects.Services = Resource{}
+	}
+	return t
+}
+
 // TypeOf reads a FederatedTypeConfig, filling the gaps that KubeFed fills (its chapter 2.3): the target's plural and group from the
-// object's name, the federated type's plural from its kind.
+// object's name, the federated type's plural from its kind, the status type's group and version from the federated type.
 func TypeOf(c *fedv1.FederatedTypeConfig) Type {
 	t := Type{
 		Name:      c.Name,
@@ -81,6 +105,13 @@ func TypeOf(c *fedv1.FederatedTypeConfig) Type {
 	t.Target.Resource = cmp.Or(t.Target.Resource, plural)
 	t.Target.Group = cmp.Or(t.Target.Group, group)
 	t.Federated.Resource = cmp.Or(t.Federated.Resource, pluralOf(t.Federated.Kind))
+	t.Collects.Health = c.Spec.StatusCollection != nil && *c.Spec.StatusCollection == fedv1.Enabled
+	if s := c.Spec.StatusType; s != nil && t.Collects.Health && c.Name == fedv1.ServicesTypeName {
+		t.Collects.Services = resourceOf(*s)
+		t.Collects.Services.Resource = cmp.Or(t.Collects.Services.Resource, pluralOf(s.Kind))
+		t.Collects.Services.Group = cmp.Or(t.Collects.Services.Group, t.Federated.Group)
+		t.Collects.Services.Version = cmp.Or(t.Collects.Services.Version, t.Federated.Version)
+	}
 	return t
 }
 

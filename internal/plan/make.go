@@ -11,7 +11,7 @@ import (
 
 // Make decides. It is total: whatever the world looks like, every member that has to do with the object gets a step with a reason.
 func Make(w World) Plan {
-	p := Plan{Key: w.Key, Kind: w.Type.Target.Kind}
+	p := Plan{Key: w.Key, Kind: w.Type.Target.Kind, Collects: w.Type.Collects}
 	w.Members = sorted(w.Members)
 	switch {
 	case w.Intent == nil:
@@ -403,6 +403,9 @@ func complete(s Step, w World, m Member) Step {
 	s.ControlPlane = w.Settings.ControlPlane
 	if m.Copy != nil {
 		s.Seen, s.Adopted = m.Copy.ResourceVersion, m.Copy.Adopted
+	}
+	if w.Intent != nil && m.Copy != nil && m.Copy.Owner == w.Intent.UID {
+		s.Health = m.Copy.Health
 	}
 	if s.Owner == "" && w.Intent != nil {
 		s.Owner = w.Intent.UID

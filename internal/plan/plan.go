@@ -99,6 +99,8 @@ type Plan struct {
 	Key intent.Key
 	// Kind of the target, for messages.
 	Kind string
+	// Collects says what is told of the status of the copies.
+	Collects intent.Collection
 	// Steps sorted by member; members that have nothing to do with the object have none.
 	Steps     []Step
 	Finalizer FinalizerAction
@@ -149,6 +151,8 @@ type Step struct {
 	Adopt bool
 	// KeepReplicas says that spec.replicas is ours but must stay what it is in the member.
 	KeepReplicas bool
+	// Health of the copy, if it is this federated object's and its status is collected; nil else.
+	Health *Health
 	// Confirm says that no copy was seen: a Withdraw only looks whether that is so.
 	Confirm bool
 	// Exclusive says that a Withdraw may only remove the object if nothing in it is foreign: a namespace.

@@ -117,6 +117,43 @@ type Copy struct {
 	Adopted bool
 	// Deleting says that the object is being deleted.
 	Deleting bool
+	// Health is what its status comes to; nil where no status is collected.
+	Health *Health
+}
+
+// HealthState is kstatus' word for how an object fares.
+type HealthState string
+
+// The states of health.
+const (
+	// HealthCurrent: the object is what its spec asks for. One that has no status is.
+	HealthCurrent HealthState = "Current"
+	// HealthInProgress: the member is still at work.
+	HealthInProgress HealthState = "InProgress"
+	// HealthFailed: the member has given up, or will not get any further.
+	HealthFailed HealthState = "Failed"
+	// HealthTerminating: the object is being deleted.
+	HealthTerminating HealthState = "Terminating"
+	// HealthUnknown: its status cannot be read, or has not been seen.
+	HealthUnknown HealthState = "Unknown"
+)
+
+// Health is what the status of a copy comes to.
+type Health struct {
+	State HealthState
+	// Message for people; empty for what is current.
+	Message string
+	// Replicas; nil for an object without spec.replicas.
+	Replicas *Replicas
+	// Status of the copy as it is, as JSON with sorted keys; nil if it has none or if nobody asks for it.
+	Status []byte
+	// Large says that the status is larger than what is kept of one.
+	Large bool
+}
+
+// Replicas of a workload: how many are meant, and the counts of its status.
+type Replicas struct {
+	Meant, Total, Updated, Ready, Available int64
 }
 
 // Record is what the host remembers of a copy.

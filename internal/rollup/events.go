@@ -64,6 +64,8 @@ func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, fai
 		after, is := now.Cluster(s.Member)
 		if after.Status != "" && (after.Status != before.Status || after.Message != before.Message) {
 			failed = append(failed, Event{Warning: true, Reason: or(failures[after.Status], after.Status), Message: trouble(p, after)})
+		} else if unwell(after) == Failed && unwell(before) != Failed {
+			failed = append(failed, Event{Warning: true, Reason: Failed, Message: trouble(p, after)})
 		}
 		reason := ""
 		switch {

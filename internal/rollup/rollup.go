@@ -3,6 +3,7 @@
 package rollup
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ type Told struct {
 	Events []Event
 	// Settled says that nothing is under way: the status will not move again by itself.
 	Settled bool
+	// Minor says that the status is new in counts and texts only: it may be written a little later, together with what follows.
+	Minor bool
 }
 
 // Condition types. Propagation is KubeFed's, the others are kstatus'.
@@ -45,13 +48,17 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	}
 	t := Told{Settled: !p.Pending}
 	placed, meant := 0, 0
+	sum := tally{collects: p.Collects}
 	for _, s := range p.Steps {
 		c, listed, settled := cluster(s, by[s.Member], late)
+		if listed && !sum.add(&c, s, by[s.Member]) {
+			settled = late
+		}
 		c.Message = plain(c.Message)
 		t.Settled = t.Settled && settled
 		if s.Selected {
 			meant++
-			if listed && c.Status == "" {
+			if listed && unwell(c) == "" {
 				placed++
 			}
 		}
@@ -61,8 +68,10 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	}
 	t.Status.ObservedGeneration = i.Generation
 	t.Status.Ready = fmt.Sprintf("%d/%d", placed, meant)
+	t.Status.Workload = sum.workload(i.PodSelector)
 	t.Status.Conditions = conditions(p, t.Status.Clusters, i, t.Settled, now)
 	t.Events = events(p, i, t.Status)
+	t.Minor = minor(i.Status, t.Status)
 	return t
 }
 
@@ -158,48 +167,60 @@ var stalling = map[string]bool{
 	string(plan.ApplyOverridesFailed): true, string(plan.ComputeResourceFailed): true, string(plan.ComputePlacementFailed): true,
 	string(plan.NamespaceNotFederated): true, string(plan.AlreadyExists): true, string(plan.ManagedLabelFalse): true,
 	string(plan.OwnedByOther): true, string(plan.Paused): true, string(plan.DeletionPaused): true,
-	string(plan.RecoveryHold): true,
+	string(plan.RecoveryHold): true, Failed: true,
 }
 
+// conditions are two questions: does every member hold what it should, and, where status is collected, does it run there as well?
 func conditions(p plan.Plan, clusters []intent.ClusterStatus, i *intent.Intent, settled bool, now time.Time) []intent.Condition {
-	reason, message := string(p.Reason), p.Message
-	propagation := reason
-	if words := troubles(clusters); reason == "" && len(words) > 0 {
-		propagation, reason, message = CheckClusters, first(clusters), strings.Join(words, "; ")
+	applied, message := string(p.Reason), p.Message
+	ready, why := applied, message
+	if applied == "" {
+		if message = troubles(clusters, unplaced); message != "" {
+			applied = CheckClusters
+		}
+		ready, why = first(clusters), troubles(clusters, unwell)
 	}
-	ok := reason == ""
-	stalled := stalling[reason]
-	c := writer{old: i.Status, generation: i.Generation, now: now.UTC().Format(time.RFC3339)}
-	c.set(Propagation, ok, propagation, message)
-	c.set(Ready, ok && settled, or(reason, "Propagated"), message)
-	c.set(Reconciling, !stalled && (!ok || !settled), or(reason, "Propagated"), "")
-	c.set(Stalled, stalled, or(reason, "Propagated"), "")
+	ok, stalled := ready == "", stalling[ready]
+	c := writer{old: i.Status, generation: i.Generation, now: now.UTC().Format(time.RFC3339), moved: !slices.EqualFunc(i.Status.Clusters, clusters, sameCopy)}
+	c.set(Propagation, applied == "", applied, message)
+	c.set(Ready, ok && settled, or(ready, "Propagated"), why)
+	c.set(Reconciling, !stalled && (!ok || !settled), or(ready, "Propagated"), "")
+	c.set(Stalled, stalled, or(ready, "Propagated"), "")
 	return c.out
 }
 
+// unplaced is what keeps a member from holding what it should, in one word; empty if nothing does.
+func unplaced(c intent.ClusterStatus) string { return c.Status }
+
 // troubles says in words what is wrong in each member, at most five of them.
-func troubles(clusters []intent.ClusterStatus) []string {
+func troubles(clusters []intent.ClusterStatus, wrong func(intent.ClusterStatus) string) string {
 	var words []string
 	for _, c := range clusters {
-		if c.Status != "" {
-			words = append(words, strings.Trim(c.Name+": "+c.Status+": "+c.Message, ": "))
+		if word := wrong(c); word != "" {
+			words = append(words, strings.Trim(c.Name+": "+word+": "+c.Message, ": "))
 		}
 	}
 	if more := len(words) - 5; more > 0 {
 		words = append(words[:5], fmt.Sprintf("and %d more", more))
 	}
-	return words
+	return strings.Join(words, "; ")
 }
 
-// first is the reason of the first member in trouble; one that only a user can change comes before the others.
+// first is the reason of the first member in trouble. One that only a user can change comes before the others, and a member that does
+// not hold what it should before one in which it does not run yet.
 func first(clusters []intent.ClusterStatus) string {
-	reason := ""
-	for _, c := range clusters {
-		if c.Status != "" && (reason == "" || stalling[c.Status] && !stalling[reason]) {
-			reason = c.Status
+	for _, counts := range []func(intent.ClusterStatus) bool{
+		func(c intent.ClusterStatus) bool { return stalling[unwell(c)] },
+		func(c intent.ClusterStatus) bool { return unplaced(c) != "" },
+		func(intent.ClusterStatus) bool { return true },
+	} {
+		for _, c := range clusters {
+			if word := unwell(c); word != "" && counts(c) {
+				return word
+			}
 		}
 	}
-	return reason
+	return ""
 }
 
 func or(s, otherwise string) string {
@@ -214,7 +235,9 @@ type writer struct {
 	old        intent.Status
 	generation int64
 	now        string
-	out        []intent.Condition
+	// moved says that a copy has changed, which KubeFed tells by the update time of Propagation.
+	moved bool
+	out   []intent.Condition
 }
 
 func (w *writer) set(kind string, value bool, reason, message string) {
@@ -230,7 +253,7 @@ func (w *writer) set(kind string, value bool, reason, message string) {
 	if old.Status != c.Status || old.LastTransitionTime == "" {
 		c.LastTransitionTime = w.now
 	}
-	if old != c || c.LastUpdateTime == "" {
+	if old != c || c.LastUpdateTime == "" || kind == Propagation && w.moved {
 		c.LastUpdateTime = w.now
 	}
 	w.out = append(w.out, c)
@@ -238,10 +261,30 @@ func (w *writer) set(kind string, value bool, reason, message string) {
 
 // Same says whether two statuses mean the same; a publisher writes only if they do not.
 func Same(a, b intent.Status) bool {
-	return a.ObservedGeneration == b.ObservedGeneration && a.Ready == b.Ready &&
+	return a.ObservedGeneration == b.ObservedGeneration && a.Ready == b.Ready && equal(a.Workload, b.Workload) &&
 		slices.Equal(a.Conditions, b.Conditions) && slices.EqualFunc(a.Clusters, b.Clusters, sameCluster)
 }
 
 func sameCluster(a, b intent.ClusterStatus) bool {
-	return a.Name == b.Name && a.Status == b.Status && a.Message == b.Message && a.UID == b.UID && a.Version == b.Version
+	return sameCopy(a, b) && a.Status == b.Status && a.Message == b.Message &&
+		a.Health == b.Health && a.ReplicasReady == b.ReplicasReady && bytes.Equal(a.RemoteStatus, b.RemoteStatus)
+}
+
+// sameCopy says whether a member holds the same object in the same version.
+func sameCopy(a, b intent.ClusterStatus) bool {
+	return a.Name == b.Name && a.UID == b.UID && a.Version == b.Version
+}
+
+func equal[T comparable](a, b *T) bool {
+	return a == b || a != nil && b != nil && *a == *b
+}
+
+// minor says whether two statuses differ in nothing that somebody waits for: in no condition's status and reason, and in no member's word.
+func minor(a, b intent.Status) bool {
+	sameMeaning := func(a, b intent.Condition) bool {
+		return a.Type == b.Type && a.Status == b.Status && a.Reason == b.Reason && a.ObservedGeneration == b.ObservedGeneration
+	}
+	sameWord := func(a, b intent.ClusterStatus) bool { return sameCopy(a, b) && a.Status == b.Status }
+	return a.ObservedGeneration == b.ObservedGeneration &&
+		slices.EqualFunc(a.Conditions, b.Conditions, sameMeaning) && slices.EqualFunc(a.Clusters, b.Clusters, sameWord)
 }

@@ -8,6 +8,8 @@ const (
 	ConfigName = "kubefed"
 	// NamespacesTypeName is the FederatedTypeConfig without which no namespaced type is propagated.
 	NamespacesTypeName = "namespaces"
+	// ServicesTypeName is the name of the one FederatedTypeConfig whose spec.statusType counts.
+	ServicesTypeName = "services"
 
 	// ManagedLabel marks an object in a member as ours with "true"; "false" means: do not touch.
 	ManagedLabel = "kubefed.io/managed"

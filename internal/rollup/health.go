@@ -1,0 +1,111 @@
+package rollup
+
+import (
+	"fmt"
+
+	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/plan"
+)
+
+// Reasons of a Ready that is False although every member holds what it should.
+const (
+	// Progressing: a member is still at work on its copy.
+	Progressing = "Progressing"
+	// Failed: a member has given up on its copy.
+	Failed = "Failed"
+	// HealthUnknown: what a copy says of itself cannot be read, or has not been seen since the last change.
+	HealthUnknown = "HealthUnknown"
+)
+
+// maxRaw is how many bytes of the members' statuses one federated object holds: etcd takes objects of about 1.5 MB.
+const maxRaw = 512 << 10
+
+// unwell is what keeps a member from being as desired, in one word; empty if nothing does.
+func unwell(c intent.ClusterStatus) string {
+	switch {
+	case c.Status != "" || c.Health == "" || c.Health == string(plan.HealthCurrent):
+		return c.Status
+	case c.Health == string(plan.HealthFailed):
+		return Failed
+	case c.Health == string(plan.HealthUnknown):
+		return HealthUnknown
+	default:
+		return Progressing
+	}
+}
+
+// tally sums what the copies say of themselves.
+type tally struct {
+	collects intent.Collection
+	sum      plan.Replicas
+	// some and missing say that a member has told of replicas, and that one has not.
+	some, missing bool
+	raw           int
+}
+
+// add tells in a member's entry how its copy fares, and counts it. It is false if that is not known yet, but will be.
+func (t *tally) add(c *intent.ClusterStatus, s plan.Step, o plan.Outcome) (known bool) {
+	if !t.collects.Health || !s.Selected {
+		return true
+	}
+	h := s.Health
+	if h == nil || s.Needed && o.State == plan.Done { // what was seen was before the change
+		t.missing = true
+		if c.Status == "" {
+			c.Health, c.Message = string(plan.HealthUnknown), "the object has not been seen since the last change"
+		}
+		return c.Status != ""
+	}
+	c.Health = string(h.State)
+	if c.Status == "" {
+		c.Message = h.Message
+	}
+	if r := h.Replicas; r != nil {
+		t.count(*r)
+		c.ReplicasReady = fraction(*r)
+	} else {
+		t.missing = true
+	}
+	if t.collects.Raw {
+		t.tell(c, h)
+	}
+	return true
+}
+
+func (t *tally) count(r plan.Replicas) {
+	t.some = true
+	t.sum.Meant += r.Meant
+	t.sum.Total += r.Total
+	t.sum.Updated += r.Updated
+	t.sum.Ready += r.Ready
+	t.sum.Available += r.Available
+}
+
+func fraction(r plan.Replicas) string { return fmt.Sprintf("%d/%d", r.Ready, r.Meant) }
+
+// tell copies the status of a copy, unless it is too large for that, or all are together.
+func (t *tally) tell(c *intent.ClusterStatus, h *plan.Health) {
+	if h.Large || t.raw+len(h.Status) > maxRaw {
+		if c.Message == "" {
+			c.Message = "its status is left out of remoteStatus: it is too large"
+		}
+		return
+	}
+	t.raw += len(h.Status)
+	c.RemoteStatus = h.Status
+}
+
+// workload is the sum. Members that do not tell are not taken for empty ones: the fraction says that there may be more.
+func (t *tally) workload(selector string) *intent.Workload {
+	if !t.some {
+		return nil
+	}
+	w := &intent.Workload{
+		Replicas: t.sum.Total, UpdatedReplicas: t.sum.Updated, ReadyReplicas: t.sum.Ready, AvailableReplicas: t.sum.Available,
+		ReplicasReady: fraction(t.sum), Selector: selector,
+	}
+	if t.missing {
+		w.ReplicasReady += "+?"
+	}
+	return w
+}
