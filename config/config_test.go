@@ -24,6 +24,7 @@ func defaults() []enable.Target {
 			APIResource: fedv1.APIResource{Group: group, Version: version, Kind: kind, PluralName: plural, Scope: scope},
 			ShortNames:  shortNames,
 			Replicas:    kind == "Deployment" || kind == "ReplicaSet",
+			Scales:      kind == "Deployment" || kind == "ReplicaSet",
 		}
 	}
 	return []enable.Target{

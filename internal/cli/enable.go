@@ -12,9 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/discovery"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/dryrun"
 	"github.com/hansa-io/hansa/internal/enable"
 	"github.com/hansa-io/hansa/internal/fail"
@@ -25,6 +27,7 @@ type enableFlags struct {
 	hostFlags
 	request      enable.Request
 	file, output string
+	collect      bool
 }
 
 func enableVerb(s Streams) *cobra.Command {
@@ -42,6 +45,7 @@ func enableVerb(s Streams) *cobra.Command {
 	c.Flags().StringVar(&f.request.TargetVersion, "version", "", "version of the type; else the one that the host prefers")
 	c.Flags().StringVar(&f.request.Group, "federated-group", enable.Group, "group of the federated type")
 	c.Flags().StringVar(&f.request.Version, "federated-version", enable.Version, "version of the federated type")
+	c.Flags().BoolVar(&f.collect, "status-collection", false, "whether the status of the objects in the members is collected; else as it is, and for a type that is new, for workloads only")
 	c.Flags().StringVarP(&f.output, "output", "o", "", `print as "yaml" or "json" and write nothing`)
 	c.Flags().StringVarP(&f.file, "filename", "f", "", "file with an EnableTypeDirective, or - for stdin; the other flags on the type are then ignored")
 	complete(c, "output", words("yaml", "json"))
@@ -53,6 +57,9 @@ func (f *enableFlags) run(c *cobra.Command, args []string, s Streams) error {
 	q, err := f.ask(args, s)
 	if err != nil {
 		return err
+	}
+	if c.Flags().Changed("status-collection") {
+		q.StatusCollection = mode(f.collect)
 	}
 	if err := printable(f.output); err != nil {
 		return err
@@ -80,6 +87,13 @@ func (f *enableFlags) run(c *cobra.Command, args []string, s Streams) error {
 		return err
 	}
 	return f.warnMissing(ctx, host, p, s)
+}
+
+func mode(on bool) *fedv1.ConfigurationMode {
+	if on {
+		return ptr.To(fedv1.Enabled)
+	}
+	return ptr.To(fedv1.Disabled)
 }
 
 // ask is what the user asks for: on the command line, or in a file.

@@ -22,6 +22,8 @@ type Resource struct {
 	Verbs      []string
 	// Preferred says that this is the version of the type that the server prefers.
 	Preferred bool
+	// Scales says that the type has the subresource scale.
+	Scales bool
 }
 
 // GVR is the resource as client-go names it.
@@ -74,9 +76,12 @@ func newCatalogue(groups []*metav1.APIGroup, lists []*metav1.APIResourceList) Ca
 		if err != nil {
 			continue
 		}
+		scales := scaling(list.APIResources)
 		for _, r := range list.APIResources {
 			if !strings.Contains(r.Name, "/") {
-				out = append(out, resource(gv, r))
+				known := resource(gv, r)
+				known.Scales = scales[r.Name]
+				out = append(out, known)
 			}
 		}
 	}
@@ -86,6 +91,17 @@ func newCatalogue(groups []*metav1.APIGroup, lists []*metav1.APIResourceList) Ca
 	})
 	for i := range out {
 		out[i].Preferred = i == 0 || NameOf(out[i-1].APIResource) != NameOf(out[i].APIResource)
+	}
+	return out
+}
+
+// scaling are the resources that have the subresource scale.
+func scaling(list []metav1.APIResource) map[string]bool {
+	out := map[string]bool{}
+	for _, r := range list {
+		if name, ok := strings.CutSuffix(r.Name, "/scale"); ok {
+			out[name] = true
+		}
 	}
 	return out
 }

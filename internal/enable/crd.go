@@ -1,6 +1,8 @@
 package enable
 
 import (
+	"maps"
+
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
@@ -34,8 +36,8 @@ func CRD(t Target, group, version string) *apiextv1.CustomResourceDefinition {
 				Name:                     version,
 				Served:                   true,
 				Storage:                  true,
-				Subresources:             &apiextv1.CustomResourceSubresources{Status: &apiextv1.CustomResourceSubresourceStatus{}},
-				AdditionalPrinterColumns: columns(),
+				Subresources:             subresources(t),
+				AdditionalPrinterColumns: columns(t),
 				Schema:                   &apiextv1.CustomResourceValidation{OpenAPIV3Schema: ptr.To(root(t))},
 			}},
 		},
@@ -49,14 +51,32 @@ func CRD(t Target, group, version string) *apiextv1.CustomResourceDefinition {
 	return crd
 }
 
-func columns() []apiextv1.CustomResourceColumnDefinition {
+// subresources are the status, and for what can be scaled, scale: it sets how many replicas each cluster runs.
+func subresources(t Target) *apiextv1.CustomResourceSubresources {
+	s := &apiextv1.CustomResourceSubresources{Status: &apiextv1.CustomResourceSubresourceStatus{}}
+	if t.Scales {
+		s.Scale = &apiextv1.CustomResourceSubresourceScale{
+			SpecReplicasPath: ".spec.template.spec.replicas", StatusReplicasPath: ".status.replicas", LabelSelectorPath: ptr.To(".status.selector"),
+		}
+	}
+	return s
+}
+
+func columns(t Target) []apiextv1.CustomResourceColumnDefinition {
 	const ready = ".status.conditions[?(@.type=='Ready')]"
-	return []apiextv1.CustomResourceColumnDefinition{
+	columns := []apiextv1.CustomResourceColumnDefinition{
 		{Name: "Ready", Type: "string", JSONPath: ".status.ready", Description: "Members as desired, of the members meant"},
+	}
+	if t.Replicas {
+		columns = append(columns, apiextv1.CustomResourceColumnDefinition{
+			Name: "Replicas", Type: "string", JSONPath: ".status.replicasReady", Description: "Replicas ready, of the replicas meant, in all members that tell",
+		})
+	}
+	return append(columns, []apiextv1.CustomResourceColumnDefinition{
 		{Name: "Status", Type: "string", JSONPath: ready + ".reason"},
 		{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"},
 		{Name: "Message", Type: "string", JSONPath: ready + ".message", Priority: 1},
-	}
+	}...)
 }
 
 func root(t Target) props {
@@ -69,7 +89,7 @@ func root(t Target) props {
 			"kind":       {Type: "string"},
 			"metadata":   {Type: "object"},
 			"spec":       spec(t),
-			"status":     status(),
+			"status":     status(t),
 		},
 	}
 }
@@ -148,7 +168,19 @@ func overridePath() props {
 	}
 }
 
-func status() props {
+func status(t Target) props {
+	member := fields{
+		"name":         {Type: "string"},
+		"status":       {Type: "string", Description: "Empty if the cluster holds what it should."},
+		"message":      {Type: "string"},
+		"uid":          {Type: "string", Description: "UID of the object there."},
+		"version":      {Type: "string", Description: "Of what was applied there last."},
+		"health":       {Type: "string", Description: "How the object fares there: Current, InProgress, Failed, Terminating or Unknown; absent if its status is not collected."},
+		"remoteStatus": anyObject("Status of the object there."),
+	}
+	if t.Replicas {
+		member["replicasReady"] = props{Type: "string", Description: "Replicas ready there, of the replicas meant."}
+	}
 	s := object("", fields{
 		"observedGeneration": {Type: "integer", Format: "int64"},
 		"ready":              {Type: "string", Description: "Members as desired, of the members meant."},
@@ -161,18 +193,29 @@ func status() props {
 			"lastUpdateTime":     {Type: "string"},
 			"lastTransitionTime": {Type: "string"},
 		}, "type", "status")),
-		"clusters": list(object("", fields{
-			"name":         {Type: "string"},
-			"status":       {Type: "string", Description: "Empty if the cluster is as desired."},
-			"message":      {Type: "string"},
-			"uid":          {Type: "string", Description: "UID of the object there."},
-			"version":      {Type: "string", Description: "Of what was applied there last."},
-			"remoteStatus": anyObject("Status of the object there."),
-		}, "name")),
+		"clusters": list(object("", member, "name")),
 	})
+	if t.Replicas {
+		maps.Copy(s.Properties, replicaCounts())
+	}
 	// A status that nobody has written yet must not look as if all were done.
 	s.Default = &apiextv1.JSON{Raw: []byte(`{"observedGeneration":-1}`)}
 	return s
+}
+
+// replicaCounts are summed over the members.
+func replicaCounts() fields {
+	count := func(what string) props {
+		return props{Type: "integer", Format: "int64", Description: what + " in all members that tell."}
+	}
+	return fields{
+		"replicas":          count("Replicas"),
+		"updatedReplicas":   count("Replicas of the newest template"),
+		"readyReplicas":     count("Replicas that are ready"),
+		"availableReplicas": count("Replicas that have been ready for long enough"),
+		"replicasReady":     {Type: "string", Description: "Replicas ready, of the replicas meant; +? says that there may be more, in members that do not tell."},
+		"selector":          {Type: "string", Description: "Selector of the Pods."},
+	}
 }
 
 func object(description string, properties fields, required ...string) props {

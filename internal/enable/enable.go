@@ -25,12 +25,16 @@ type Request struct {
 	TargetVersion string
 	// Group and Version of the federated type.
 	Group, Version string
+	// StatusCollection of the type; nil leaves it as it is, or as it is usual for the type.
+	StatusCollection *fedv1.ConfigurationMode
 }
 
 // Pair is what makes a type a federated one.
 type Pair struct {
 	CRD    *apiextv1.CustomResourceDefinition
 	Config *fedv1.FederatedTypeConfig
+	// SetsStatus says that spec.statusCollection is the user's wish, also for a type that is enabled already.
+	SetsStatus bool
 }
 
 // Resolve finds the type in a server's catalogue, with its schema, and makes its pair. Nothing is written.
@@ -47,7 +51,11 @@ func Resolve(ctx context.Context, c client.Client, d discovery.DiscoveryInterfac
 	if err != nil {
 		return Pair{}, err
 	}
-	return Pair{CRD: CRD(t, q.Group, q.Version), Config: TypeConfig(t, q.Group, q.Version, namespace)}, nil
+	p := Pair{CRD: CRD(t, q.Group, q.Version), Config: TypeConfig(t, q.Group, q.Version, namespace)}
+	if q.StatusCollection != nil {
+		p.SetsStatus, p.Config.Spec.StatusCollection = true, q.StatusCollection
+	}
+	return p, nil
 }
 
 // replicas says whether the type has an int32 spec.replicas: from its CustomResourceDefinition, or else from the server's OpenAPI
@@ -135,7 +143,7 @@ func Apply(ctx context.Context, c client.Client, p Pair, told func(client.Object
 		return fmt.Errorf("write CustomResourceDefinition %s: %w", p.CRD.Name, err)
 	}
 	told(p.CRD, result)
-	result, err = applyConfig(ctx, c, p.Config)
+	result, err = applyConfig(ctx, c, p)
 	if err != nil {
 		return fmt.Errorf("write FederatedTypeConfig %s: %w", p.Config.Name, err)
 	}
@@ -159,7 +167,8 @@ func applyCRD(ctx context.Context, c client.Client, want *apiextv1.CustomResourc
 	return Updated, c.Update(ctx, live)
 }
 
-func applyConfig(ctx context.Context, c client.Client, want *fedv1.FederatedTypeConfig) (Result, error) {
+func applyConfig(ctx context.Context, c client.Client, p Pair) (Result, error) {
+	want := p.Config
 	live := &fedv1.FederatedTypeConfig{}
 	err := c.Get(ctx, client.ObjectKeyFromObject(want), live)
 	switch {
@@ -171,5 +180,8 @@ func applyConfig(ctx context.Context, c client.Client, want *fedv1.FederatedType
 	live.Spec.TargetType = want.Spec.TargetType
 	live.Spec.FederatedType = want.Spec.FederatedType
 	live.Spec.Propagation = want.Spec.Propagation
+	if p.SetsStatus {
+		live.Spec.StatusCollection = want.Spec.StatusCollection
+	}
 	return Updated, c.Update(ctx, live)
 }

@@ -154,7 +154,7 @@ func TestReplicasAreRetainedOnlyIfTheTargetCountsThem(t *testing.T) {
 func TestATypeIsFederatedOnce(t *testing.T) {
 	pair := func(group, version, plural, federatedGroup string) Pair {
 		target := Target{APIResource: fedv1.APIResource{Group: group, Version: version, Kind: "X", PluralName: plural, Scope: fedv1.ScopeNamespaced}}
-		return Pair{CRD(target, federatedGroup, Version), TypeConfig(target, federatedGroup, Version, "ns")}
+		return Pair{CRD: CRD(target, federatedGroup, Version), Config: TypeConfig(target, federatedGroup, Version, "ns")}
 	}
 	existing := []fedv1.FederatedTypeConfig{
 		*pair("networking.k8s.io", "v1", "ingresses", Group).Config,

@@ -24,7 +24,7 @@ func TargetOf(r Resource, replicas bool) (Target, error) {
 	if !r.Can("get", "list", "watch", "create") {
 		return Target{}, fail.CannotFederate.New("%q cannot be federated: its API offers only %s", NameOf(r.APIResource), strings.Join(r.Verbs, ", "))
 	}
-	return Target{APIResource: r.APIResource, ShortNames: r.ShortNames, Replicas: replicas}, nil
+	return Target{APIResource: r.APIResource, ShortNames: r.ShortNames, Replicas: replicas, Scales: replicas && r.Scales}, nil
 }
 
 // ReplicasInCRD says whether the definition gives this version an int32 spec.replicas.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
@@ -22,6 +23,8 @@ type Target struct {
 	ShortNames []string
 	// Replicas says that the target has an int32 spec.replicas, which a member may be allowed to keep.
 	Replicas bool
+	// Scales says that the target has the subresource scale, which sets spec.replicas.
+	Scales bool
 }
 
 // Name is the name of the type's FederatedTypeConfig: "<plural>" for the core group, else "<plural>.<group>".
@@ -55,7 +58,7 @@ func Federated(t Target, group, version string) fedv1.APIResource {
 
 // TypeConfig is the FederatedTypeConfig of a target.
 func TypeConfig(t Target, group, version, namespace string) *fedv1.FederatedTypeConfig {
-	return &fedv1.FederatedTypeConfig{
+	c := &fedv1.FederatedTypeConfig{
 		TypeMeta:   metav1.TypeMeta{APIVersion: fedv1.GroupVersion.String(), Kind: "FederatedTypeConfig"},
 		ObjectMeta: metav1.ObjectMeta{Name: t.Name(), Namespace: namespace},
 		Spec: fedv1.FederatedTypeConfigSpec{
@@ -64,4 +67,14 @@ func TypeConfig(t Target, group, version, namespace string) *fedv1.FederatedType
 			Propagation:   fedv1.Enabled,
 		},
 	}
+	if workloads[t.Name()] {
+		c.Spec.StatusCollection = ptr.To(fedv1.Enabled)
+	}
+	return c
+}
+
+// workloads are the types of which nobody wants to know whether they have been sent, but whether they run: their status is collected
+// from the start.
+var workloads = map[string]bool{
+	"deployments.apps": true, "replicasets.apps": true, "statefulsets.apps": true, "daemonsets.apps": true, "jobs.batch": true,
 }

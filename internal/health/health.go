@@ -136,4 +136,3 @@ func status(obj map[string]any) (raw []byte, large bool) {
 	}
 	return raw, false
 }
-
