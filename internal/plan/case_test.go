@@ -119,6 +119,8 @@ type copyFile struct {
 	OwnsReplicas bool   `json:"ownsReplicas"`
 	Adopted      bool   `json:"adopted"`
 	Deleting     bool   `json:"deleting"`
+	// Health is a state; nothing is collected where it is absent.
+	Health plan.HealthState `json:"health"`
 }
 
 // recordFile is what the host remembers; it agrees with a copy that says nothing else.
@@ -272,6 +274,9 @@ func readMember(t *testing.T, w plan.World, f memberFile) plan.Member {
 		} else {
 			m.Copy.Applied = ""
 		}
+		if c.Health != "" {
+			m.Copy.Health = &plan.Health{State: c.Health}
+		}
 	}
 	if r := f.Record; r != nil {
 		m.Record = &plan.Record{UID: cmp.Or(r.UID, types.UID(f.Name+"-copy")), Version: current(r.Applied) + "." + cmp.Or(r.Fields, "f")}
@@ -358,6 +363,9 @@ func marks(s plan.Step) []string {
 		if m.is {
 			out = append(out, m.word)
 		}
+	}
+	if s.Health != nil {
+		out = append(out, "health="+string(s.Health.State))
 	}
 	if s.DeleteOptions != nil {
 		out = append(out, optionsText(s.DeleteOptions))

@@ -209,6 +209,9 @@ func drawCopy(t *rapid.T, applied string) *plan.Copy {
 		cp, uid, _ := strings.Cut(mark, "/")
 		c.ControlPlane, c.Owner = cp, types.UID(uid)
 	}
+	if state := oneOf(t, "health", plan.HealthState(""), plan.HealthCurrent, plan.HealthFailed); state != "" {
+		c.Health = &plan.Health{State: state, Replicas: &plan.Replicas{Meant: 2, Ready: 1}}
+	}
 	return c
 }
 

@@ -404,7 +404,7 @@ func complete(s Step, w World, m Member) Step {
 	if m.Copy != nil {
 		s.Seen, s.Adopted = m.Copy.ResourceVersion, m.Copy.Adopted
 	}
-	if w.Intent != nil && m.Copy != nil && m.Copy.Owner == w.Intent.UID {
+	if w.Intent != nil && m.Copy != nil && m.Copy.Owner == w.Intent.UID && m.Copy.IsOurs(w.Settings.ControlPlane) {
 		s.Health = m.Copy.Health
 	}
 	if s.Owner == "" && w.Intent != nil {

@@ -41,6 +41,31 @@ func TestEveryPlanIsWellFormed(t *testing.T) {
 	})
 }
 
+// TestHealthDecidesNothing: a plan is the same whatever the copies say of themselves; it only passes that on.
+func TestHealthDecidesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWorld(t).World
+		p := plan.Make(w)
+		w.Members = slices.Clone(w.Members)
+		for n, m := range w.Members {
+			if m.Copy != nil {
+				blind := *m.Copy
+				blind.Health = nil
+				w.Members[n].Copy = &blind
+			}
+		}
+		for n, s := range p.Steps {
+			if s.Health != nil && (s.Owner != w.Intent.UID || s.ControlPlane != w.Settings.ControlPlane) {
+				t.Fatalf("%s: the health of what is another's", s.Member)
+			}
+			p.Steps[n].Health = nil
+		}
+		if other := plan.Make(w); !reflect.DeepEqual(p, other) {
+			t.Fatal(gocmp.Diff(printPlan(p), printPlan(other)))
+		}
+	})
+}
+
 func checkForm(t *rapid.T, p plan.Plan) {
 	if !slices.IsSortedFunc(p.Steps, func(a, b plan.Step) int { return strings.Compare(a.Member, b.Member) }) || !slices.IsSorted(p.Settled) {
 		t.Fatalf("not sorted:\n%s", printPlan(p))

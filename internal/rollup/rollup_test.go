@@ -155,8 +155,8 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// TestKstatus: of Ready, Reconciling and Stalled at most one is True, as kstatus expects, and Ready says the same as Propagation once
-// nothing is under way.
+// TestKstatus: of Ready, Reconciling and Stalled at most one is True, as kstatus expects. Once nothing is under way, Ready says the same as
+// Propagation, and where status is collected, also that all runs.
 func TestKstatus(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p, got, i := drawFold(t)
@@ -171,7 +171,10 @@ func TestKstatus(t *testing.T) {
 				trues++
 			}
 		}
-		if trues != 1 || told.Settled && is[rollup.Ready] != is[rollup.Propagation] || is[rollup.Ready] && !told.Settled {
+		runs := !slices.ContainsFunc(told.Status.Clusters, func(c intent.ClusterStatus) bool {
+			return c.Health != "" && c.Health != "Current"
+		})
+		if trues != 1 || told.Settled && is[rollup.Ready] != (is[rollup.Propagation] && runs) || is[rollup.Ready] && !told.Settled {
 			t.Fatalf("%v settled %t", is, told.Settled)
 		}
 	})
@@ -278,6 +281,22 @@ func TestTimesMoveOnlyWithMeaning(t *testing.T) {
 	}
 }
 
+// drawHealth is what a copy says of itself.
+func drawHealth(t *rapid.T) *plan.Health {
+	n := func(what string) int64 { return rapid.Int64Range(0, 9).Draw(t, what) }
+	h := &plan.Health{
+		State:  rapid.SampledFrom([]plan.HealthState{plan.HealthCurrent, plan.HealthCurrent, plan.HealthInProgress, plan.HealthFailed, plan.HealthUnknown}).Draw(t, "health"),
+		Status: rapid.SampledFrom([][]byte{nil, []byte(`{"a":[1,"é"]}`)}).Draw(t, "remote status"), Large: rapid.Bool().Draw(t, "large"),
+	}
+	if h.State != plan.HealthCurrent {
+		h.Message = "why\xff"
+	}
+	if rapid.Bool().Draw(t, "replicas") {
+		h.Replicas = &plan.Replicas{Meant: n("meant"), Total: n("total"), Updated: n("updated"), Ready: n("ready"), Available: n("available")}
+	}
+	return h
+}
+
 // drawFold draws a plan, what came of it, and an object that was told of before.
 func drawFold(t *rapid.T) (plan.Plan, []plan.Outcome, *intent.Intent) {
 	var steps []plan.Step
@@ -301,6 +320,9 @@ func drawFold(t *rapid.T) (plan.Plan, []plan.Outcome, *intent.Intent) {
 		if rapid.Bool().Draw(t, "recorded") {
 			s.Record = record
 		}
+		if rapid.Bool().Draw(t, "seen") {
+			s.Health = drawHealth(t)
+		}
 		steps = append(steps, s)
 		if s.Needed && rapid.Bool().Draw(t, "answered") {
 			o := plan.Outcome{
@@ -314,6 +336,8 @@ func drawFold(t *rapid.T) (plan.Plan, []plan.Outcome, *intent.Intent) {
 		}
 	}
 	p := planOf(steps...)
+	p.Collects.Health = rapid.Bool().Draw(t, "collects")
+	p.Collects.Raw = p.Collects.Health && rapid.Bool().Draw(t, "raw")
 	if rapid.IntRange(0, 3).Draw(t, "undecided") == 0 {
 		p.Reason, p.Message = rapid.SampledFrom([]plan.Reason{plan.PlacementUnknown, plan.NamespaceNotFederated}).Draw(t, "why"), "why\n"
 	}
@@ -345,9 +369,11 @@ func TestFold(t *testing.T) {
 			c, listed := told.Status.Cluster(s.Member)
 			if s.Selected {
 				meant++
-				if listed && c.Status == "" {
+				if listed && c.Status == "" && (!p.Collects.Health || c.Health == "Current") {
 					placed++
 				}
+			} else if c.Health != "" {
+				t.Fatalf("%s is not meant, and its health is told", s.Member)
 			}
 			if listed && c.Status == "" && s.Verdict != plan.Place {
 				t.Fatalf("%s is told to be well, but it is %s %s", s.Member, s.Verdict, s.Reason)

@@ -25,7 +25,7 @@ func Services(w plan.World) (list []fedv1alpha1.ClusterServiceStatus, known bool
 			continue
 		}
 		entry := fedv1alpha1.ClusterServiceStatus{ClusterName: m.Name}
-		if c := m.Copy; c != nil && c.Health != nil && w.Intent != nil && c.Owner == w.Intent.UID {
+		if c := m.Copy; c != nil && c.Health != nil && c.IsOurs(w.Settings.ControlPlane) && c.Owner == w.Intent.UID {
 			entry.Status = serviceStatus(c.Health.Status)
 		}
 		list = append(list, entry)
