@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 
@@ -21,18 +22,27 @@ import (
 
 var clusters = lab.Shared(lab.Options{}, "member")
 
-// TestDo puts Do through the suite that every writer passes.
+// TestDo puts Do through the suite that every writer passes, whether it gets metadata back or, where status is collected, all.
 func TestDo(t *testing.T) {
-	conformance.Run(t, clusters(t).Config("member"), func(config *rest.Config, r schema.GroupVersionResource, kind string) (conformance.Writer, error) {
-		clients, err := apply.NewClients(config)
-		if err != nil {
-			return nil, err
-		}
-		w := clients.For("member", r, kind)
-		return func(ctx context.Context, s plan.Step, confirm apply.Confirm) apply.Result {
-			return apply.Do(ctx, w, s, confirm)
-		}, nil
-	})
+	for name, whole := range map[string]bool{"metadata": false, "whole": true} {
+		t.Run(name, func(t *testing.T) {
+			conformance.Run(t, clusters(t).Config("member"), func(config *rest.Config, r schema.GroupVersionResource, kind string) (conformance.Writer, error) {
+				clients, err := apply.NewClients(config)
+				if err != nil {
+					return nil, err
+				}
+				w := clients.For("member", r, kind)
+				w.Whole = whole
+				return func(ctx context.Context, s plan.Step, confirm apply.Confirm) apply.Result {
+					got := apply.Do(ctx, w, s, confirm)
+					if _, all := got.Object.(*unstructured.Unstructured); got.Record != nil && all != whole {
+						t.Errorf("%s gave back %T", s.Verdict, got.Object)
+					}
+					return got
+				}, nil
+			})
+		})
+	}
 }
 
 // TestWords: what a failure is called does not differ from one attempt to the next, or every attempt would be news.

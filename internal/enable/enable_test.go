@@ -2,6 +2,7 @@ package enable
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,6 +149,43 @@ func TestReplicasAreRetainedOnlyIfTheTargetCountsThem(t *testing.T) {
 	doc := &spec3.OpenAPI{Components: &spec3.Components{Schemas: map[string]*openapi.Schema{"Spec": spec, "Deployment": kind}}}
 	if !ReplicasInOpenAPI(doc, "Deployment") || ReplicasInOpenAPI(doc, "Job") || ReplicasInOpenAPI(nil, "Job") {
 		t.Error("the replicas of a Deployment, and of nothing else, are in the document")
+	}
+}
+
+// TestWorkloads: what runs tells whether it does, can be scaled if its target can, and shows its replicas; what does not run has none of this.
+func TestWorkloads(t *testing.T) {
+	find := func(name string, replicas bool) Target {
+		r, err := catalogue().Find(name, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		target, err := TargetOf(r, replicas)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return target
+	}
+	for _, c := range []struct {
+		target                     Target
+		scales, replicas, collects bool
+	}{
+		{find("deployments.apps", true), true, true, true},
+		{find("deployments.apps", false), false, false, true}, // scale would set a field that is not known to be there
+		{find("widgets.a.example.com", true), false, true, false},
+		{find("events", false), false, false, false},
+	} {
+		v := CRD(c.target, Group, Version).Spec.Versions[0]
+		status := v.Schema.OpenAPIV3Schema.Properties["status"]
+		_, sums := status.Properties["readyReplicas"]
+		_, each := status.Properties["clusters"].Items.Schema.Properties["replicasReady"]
+		column := slices.ContainsFunc(v.AdditionalPrinterColumns, func(d apiextv1.CustomResourceColumnDefinition) bool { return d.Name == "Replicas" })
+		if (v.Subresources.Scale != nil) != c.scales || sums != c.replicas || each != c.replicas || column != c.replicas {
+			t.Errorf("%s: scale %v, replicas %t %t, column %t", c.target.Kind, v.Subresources.Scale, sums, each, column)
+		}
+		config := TypeConfig(c.target, Group, Version, "ns")
+		if collects := config.Spec.StatusCollection != nil && *config.Spec.StatusCollection == fedv1.Enabled; collects != c.collects {
+			t.Errorf("%s: status is collected: %t", c.target.Kind, collects)
+		}
 	}
 }
 

@@ -124,6 +124,21 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestPodSelector: which Pods are a workload's is read from its template; what is no selector is none, and no problem of ours.
+func TestPodSelector(t *testing.T) {
+	for selector, want := range map[string]string{
+		"{matchLabels: {app: web, tier: a}}":                               "app=web,tier=a",
+		"{matchExpressions: [{key: app, operator: In, values: [b, a]}]}":   "app in (a,b)",
+		"{matchExpressions: [{key: app, operator: Near, values: [b, a]}]}": "",
+		"{app: web}": "", "{}": "", "7": "", "{matchLabels: 7}": "",
+	} {
+		i := parse(t, "spec: {template: {spec: {selector: "+selector+"}}}")
+		if i.PodSelector != want || len(i.Problems) > 0 {
+			t.Errorf("%s: %q, want %q; %v", selector, i.PodSelector, want, i.Problems)
+		}
+	}
+}
+
 func TestDropped(t *testing.T) {
 	for name, tc := range map[string]struct {
 		metadata string

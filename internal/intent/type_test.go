@@ -1,6 +1,7 @@
 package intent_test
 
 import (
+	"fmt"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -71,6 +72,40 @@ func TestTypeOfFillsGaps(t *testing.T) {
 		it := intent.TypeOf(c)
 		if it.Target.Resource != tc.target || it.Target.Group != tc.group || it.Federated.Resource != tc.federated {
 			t.Errorf("%s: %+v", tc.name, it)
+		}
+	}
+}
+
+// TestCollection: status is collected if the configuration says so; as it is with the feature gate; KubeFed's older way, for services
+// only, without (KubeFed 10).
+func TestCollection(t *testing.T) {
+	on, off := fedv1.Enabled, fedv1.Disabled
+	old := &fedv1.APIResource{Kind: "FederatedServiceStatus"}
+	for name, tc := range map[string]struct {
+		plural     string
+		collection *fedv1.ConfigurationMode
+		status     *fedv1.APIResource
+		gate       bool
+		want       string
+		keeps      bool
+	}{
+		"by default":           {"services", nil, old, true, "health=false raw=false services=", false},
+		"disabled":             {"services", &off, old, true, "health=false raw=false services=", false},
+		"enabled":              {"configmaps", &on, nil, false, "health=true raw=false services=", false},
+		"with the gate":        {"configmaps", &on, nil, true, "health=true raw=true services=", true},
+		"of services":          {"services", &on, old, false, "health=true raw=false services=federatedservicestatuses", true},
+		"the gate comes first": {"services", &on, old, true, "health=true raw=true services=", true},
+		"of nothing else":      {"configmaps", &on, old, false, "health=true raw=false services=", false},
+	} {
+		c := config(tc.plural, "", tc.plural, "X", "")
+		c.Spec.StatusCollection, c.Spec.StatusType = tc.collection, tc.status
+		it := intent.TypeOf(c).WithRaw(tc.gate)
+		got := fmt.Sprintf("health=%t raw=%t services=%s", it.Collects.Health, it.Collects.Raw, it.Collects.Services.Resource)
+		if got != tc.want || it.Collects.KeepsStatus() != tc.keeps {
+			t.Errorf("%s: %s, keeps the status: %t", name, got, it.Collects.KeepsStatus())
+		}
+		if s := it.Collects.Services; s.Resource != "" && (s.Group != it.Federated.Group || s.Version != it.Federated.Version) {
+			t.Errorf("%s: the gaps are filled with %v", name, s)
 		}
 	}
 }
