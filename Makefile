@@ -63,7 +63,7 @@ bench: build ## measure the federation beside the least that it could cost (BENC
 	go run ./bench $(BENCH)
 
 lab: lab-build ## start the clusters global and business and print how to reach them
-	bin/hansa-lab up
+	bin/hansa-lab up --nodes 1
 
 lab-down: ## stop them
 	bin/hansa-lab down
