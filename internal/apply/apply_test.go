@@ -22,26 +22,48 @@ import (
 
 var clusters = lab.Shared(lab.Options{}, "member")
 
-// TestDo puts Do through the suite that every writer passes, whether it gets metadata back or, where status is collected, all.
+// TestDo puts Do through the suite that every writer passes.
 func TestDo(t *testing.T) {
-	for name, whole := range map[string]bool{"metadata": false, "whole": true} {
-		t.Run(name, func(t *testing.T) {
-			conformance.Run(t, clusters(t).Config("member"), func(config *rest.Config, r schema.GroupVersionResource, kind string) (conformance.Writer, error) {
-				clients, err := apply.NewClients(config)
-				if err != nil {
-					return nil, err
-				}
-				w := clients.For("member", r, kind)
-				w.Whole = whole
-				return func(ctx context.Context, s plan.Step, confirm apply.Confirm) apply.Result {
-					got := apply.Do(ctx, w, s, confirm)
-					if _, all := got.Object.(*unstructured.Unstructured); got.Record != nil && all != whole {
-						t.Errorf("%s gave back %T", s.Verdict, got.Object)
-					}
-					return got
-				}, nil
-			})
-		})
+	conformance.Run(t, clusters(t).Config("member"), func(config *rest.Config, r schema.GroupVersionResource, kind string) (conformance.Writer, error) {
+		clients, err := apply.NewClients(config)
+		if err != nil {
+			return nil, err
+		}
+		w := clients.For("member", r, kind)
+		return func(ctx context.Context, s plan.Step, confirm apply.Confirm) apply.Result {
+			return apply.Do(ctx, w, s, confirm)
+		}, nil
+	})
+}
+
+// TestWhole: where status is collected, what an apply gives back is the whole object, and the record of it is the same.
+func TestWhole(t *testing.T) {
+	l := clusters(t)
+	ns := lab.Namespace(t, l.Config("member"), "whole")
+	clients, err := apply.NewClients(l.Config("member"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := clients.For("member", schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}, "ConfigMap")
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "data": map[string]any{"a": "b"},
+		"metadata": map[string]any{
+			"name": "web", "namespace": ns, "labels": map[string]any{"kubefed.io/managed": "true"},
+			"annotations": map[string]any{"kubefed.io/owner": "cp/u1", "kubefed.io/applied": "v"},
+		},
+	}}
+	step := plan.Step{Member: "member", Verdict: plan.Place, Needed: true, Namespace: ns, Name: "web", Object: object, Version: "v", ControlPlane: "cp", Owner: "u1", Adopt: true}
+	half := apply.Do(t.Context(), w, step, nil)
+	w.Whole = true
+	whole := apply.Do(t.Context(), w, step, nil) // it is there, and ours: taken over, and not changed
+	if half.Err != nil || whole.Err != nil {
+		t.Fatal(half.Err, whole.Err)
+	}
+	if got, ok := whole.Object.(*unstructured.Unstructured); !ok || got.Object["data"] == nil || got.GetResourceVersion() != half.Object.GetResourceVersion() {
+		t.Errorf("%T: %v", whole.Object, whole.Object)
+	}
+	if *half.Record != *whole.Record {
+		t.Errorf("%v, and in full %v", half.Record, whole.Record)
 	}
 }
 
