@@ -38,7 +38,7 @@ type FederatedTypeConfigSpec struct {
 	// StatusType is only for the older collection of a service's status.
 	// +optional
 	StatusType *APIResource `json:"statusType,omitempty"`
-	// StatusCollection copies the members' status into the federated object.
+	// StatusCollection, if Enabled, has the federated objects tell how their copies fare. Absent is Disabled.
 	// +optional
 	StatusCollection *ConfigurationMode `json:"statusCollection,omitempty"`
 }
