@@ -4,6 +4,7 @@ package federate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -98,7 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	got := r.members.Submit(p)
 	told := rollup.Of(p, got, world.Intent, r.waiting.late(key), world.Now)
 	later, err := r.publish(ctx, p, world, told)
-	if err != nil {
+	if err = errors.Join(err, r.tellServices(ctx, p, world)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("publish %v: %w", key, err)
 	}
 	return reconcile.Result{RequeueAfter: sooner(later, r.waiting.next(key, p, told, world.Now))}, nil

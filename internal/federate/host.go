@@ -98,9 +98,6 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	if err := r.debts.settle(ctx, p.Key, p.Settled); err != nil {
 		return 0, err
 	}
-	if err := r.tellServices(ctx, p, w); err != nil {
-		return 0, err
-	}
 	switch {
 	case p.Finalizer == plan.RemoveFinalizer:
 		return 0, r.release(ctx, p, w)
