@@ -22,11 +22,22 @@ const (
 	Disabled ConfigurationMode = "Disabled"
 )
 
-// Feature gates that KubeFed's releases knew. An unknown name is kept and told, never refused.
+// Feature gates that KubeFed's releases knew. An unknown name is kept and told, never refused. What each does is a line of the table in
+// internal/settings.
 const (
-	GatePushReconciler              = "PushReconciler"
-	GateSchedulerPreferences        = "SchedulerPreferences"
-	GateRawResourceStatusCollection = "RawResourceStatusCollection"
+	GatePushReconciler               = "PushReconciler"
+	GateSchedulerPreferences         = "SchedulerPreferences"
+	GateRawResourceStatusCollection  = "RawResourceStatusCollection"
+	GateCrossClusterServiceDiscovery = "CrossClusterServiceDiscovery"
+	GateFederatedIngress             = "FederatedIngress"
+)
+
+// Conditions of a KubeFedConfig.
+const (
+	// ConfigReady says that the control plane acts by all of the settings.
+	ConfigReady = "Ready"
+	// ConfigIgnored says that some settings are accepted and do nothing.
+	ConfigIgnored = "Ignored"
 )
 
 // KubeFedConfigSpec is the settings of a control plane. Every field but the scope may be absent: the manager then uses the default
@@ -122,14 +133,29 @@ type StatusControllerConfig struct {
 	MaxConcurrentReconciles *int64 `json:"maxConcurrentReconciles,omitempty"`
 }
 
+// KubeFedConfigStatus says what the control plane makes of its settings. KubeFed has none.
+type KubeFedConfigStatus struct {
+	// ObservedGeneration is the generation that the conditions speak of.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions: Ready says that the control plane acts by all of the settings, Ignored that some are accepted and do nothing.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
 // KubeFedConfig is the settings of a control plane; the one named kubefed counts.
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:path=kubefedconfigs
+// +kubebuilder:subresource:status
 type KubeFedConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	Spec KubeFedConfigSpec `json:"spec"`
+	// +optional
+	Status KubeFedConfigStatus `json:"status,omitempty,omitzero"`
 }
 
 // KubeFedConfigList is a list of settings.
