@@ -31,22 +31,25 @@ import (
 	"github.com/hansa-io/hansa/internal/fleet"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/join"
+	"github.com/hansa-io/hansa/internal/lead"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/rollup"
 	"github.com/hansa-io/hansa/internal/schedule"
-	"github.com/hansa-io/hansa/internal/version"
 )
 
 // plane is the control plane as it is put together: who calls whom.
 type plane struct {
 	mgr      manager.Manager
-	settings *settings
+	settings *current
+	term     *lead.Term
 	objects  federate.Queue
 	types    atomic.Pointer[typeQueue]
 	kinds    *federate.Kinds
 	fleet    *fleet.Fleet
 	debts    *federate.Debts
 	conduct  *federate.Reconciler
+
+	configEvents events.EventRecorder
 
 	preferences schedule.Queue
 	schedule    *schedule.Scheduler
@@ -56,8 +59,8 @@ type typeQueue struct {
 	workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
 
-func assemble(ctx context.Context, mgr manager.Manager, f flags, s *settings) error {
-	p := &plane{mgr: mgr, settings: s}
+func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, term *lead.Term) error {
+	p := &plane{mgr: mgr, settings: s, term: term, configEvents: mgr.GetEventRecorder("hansa")}
 	p.objects = workqueue.NewTypedRateLimitingQueueWithConfig(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[intent.Key](200*time.Millisecond, time.Minute),
 		workqueue.TypedRateLimitingQueueConfig[intent.Key]{Name: "objects"})
@@ -143,7 +146,7 @@ func teller(to events.EventRecorder) func(intent.Type, *intent.Intent, []rollup.
 func (p *plane) addObjects(context.Context, flags) error {
 	c, err := controller.NewTypedUnmanaged("objects", controller.TypedOptions[intent.Key]{
 		Reconciler:              p.conduct,
-		MaxConcurrentReconciles: p.settings.concurrency(),
+		MaxConcurrentReconciles: p.settings.in.Load().SyncWorkers,
 		NewQueue: func(string, workqueue.TypedRateLimiter[intent.Key]) workqueue.TypedRateLimitingInterface[intent.Key] {
 			return p.objects
 		},
@@ -195,40 +198,11 @@ func (p *plane) allTypes(ctx context.Context) []reconcile.Request {
 	return out
 }
 
-// addConfig follows the KubeFedConfig at run time.
-func (p *plane) addConfig(context.Context, flags) error {
-	return ctrl.NewControllerManagedBy(p.mgr).Named("kubefedconfig").For(&fedv1.KubeFedConfig{}).
-		Complete(reconcile.Func(func(ctx context.Context, r reconcile.Request) (reconcile.Result, error) {
-			var c fedv1.KubeFedConfig
-			if r.Name != fedv1.ConfigName {
-				return reconcile.Result{}, nil
-			}
-			if err := p.mgr.GetClient().Get(ctx, r.NamespacedName, &c); err != nil {
-				return reconcile.Result{}, client.IgnoreNotFound(err)
-			}
-			before, scheduling, raw := p.settings.plan(), p.settings.schedule(), p.settings.rawStatus()
-			scope := p.settings.scope()
-			c.Spec.Scope = scope // it cannot change while we run
-			p.settings.spec.Store(&c.Spec)
-			p.settings.accepted.Store(new(c.Annotations[fedv1.AcceptHostRollbackAnnotation]))
-			if now := p.settings.plan(); now.Adopt != before.Adopt || now.Accepted != before.Accepted {
-				p.wakeAll()
-			}
-			if p.settings.schedule() != scheduling {
-				p.schedule.WakeAll()
-			}
-			if p.settings.rawStatus() != raw {
-				p.wakeTypes(ctx)
-			}
-			return reconcile.Result{}, nil
-		}))
-}
-
 // addClusters adds the controller of KubeFedClusters.
 func (p *plane) addClusters(_ context.Context, f flags) error {
 	c, err := cluster.New(cluster.Options{
 		Host: p.mgr, Namespace: p.settings.namespace, HostIDs: p.settings.hostIDs,
-		Connect: cluster.ConnectOptions{Version: version.Current().Version, QPS: f.memberQPS, Burst: f.memberBurst},
+		Connect: cluster.ConnectOptions{UserAgent: p.mgr.GetConfig().UserAgent, QPS: f.memberQPS, Burst: f.memberBurst, Guard: p.term},
 		Health:  p.settings.health, Watcher: p.fleet, Rotate: join.Rotator{Host: p.mgr.GetClient(), Clock: clock.RealClock{}}.Rotate, Log: p.mgr.GetLogger().WithName("cluster"),
 	})
 	if err != nil {

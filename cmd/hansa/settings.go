@@ -2,37 +2,47 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"slices"
+	"maps"
+	"os"
 	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/schedule"
+	"github.com/hansa-io/hansa/internal/settings"
 )
 
-// settings are what the KubeFedConfig says, with KubeFed's defaults where it says nothing. The scope and the leader election are
-// those of the start, the rest follows the object.
-type settings struct {
-	spec         atomic.Pointer[fedv1.KubeFedConfigSpec]
+// scopeVariable says which scope a KubeFedConfig gets that the manager makes.
+const scopeVariable = "DEFAULT_KUBEFED_SCOPE"
+
+// current are the settings in force, and who this control plane is.
+type current struct {
+	in           atomic.Pointer[settings.Settings]
 	accepted     atomic.Pointer[string] // revision of an accepted rollback of the host
 	rollback     string                 // what the KubeFedConfig says of one, at the start
 	controlPlane types.UID
 	hostIDs      []types.UID
 	namespace    string
 	deadline     time.Duration
+	// file says that the settings are those of a file, and are not followed.
+	file bool
 }
 
 // load reads the settings, and who this control plane is, before anything starts.
-func load(ctx context.Context, c client.Client, f flags) (*settings, error) {
-	s := &settings{namespace: f.namespace, deadline: f.deletionDeadline}
+func load(ctx context.Context, c client.Client, f flags, log logr.Logger) (*current, error) {
+	s := &current{namespace: f.namespace, deadline: f.deletionDeadline, file: f.config != ""}
 	var home, system corev1.Namespace
 	if err := c.Get(ctx, types.NamespacedName{Name: f.namespace}, &home); err != nil {
 		return nil, fmt.Errorf("read namespace %s of the host (run kubefedctl init first?): %w", f.namespace, err)
@@ -42,82 +52,168 @@ func load(ctx context.Context, c client.Client, f flags) (*settings, error) {
 	if err := c.Get(ctx, types.NamespacedName{Name: "kube-system"}, &system); err == nil {
 		s.hostIDs = append(s.hostIDs, system.UID)
 	}
-	var config fedv1.KubeFedConfig
-	err := c.Get(ctx, types.NamespacedName{Namespace: f.namespace, Name: fedv1.ConfigName}, &config)
-	if apierrors.IsNotFound(err) {
-		config.Namespace, config.Name, config.Spec.Scope = f.namespace, fedv1.ConfigName, fedv1.ScopeCluster
-		err = c.Create(ctx, &config)
-	}
+	config, name, err := configOf(ctx, c, f)
 	if err != nil {
-		return nil, fmt.Errorf("read KubeFedConfig %s/%s: %w", f.namespace, fedv1.ConfigName, err)
+		return nil, err
 	}
-	s.spec.Store(&config.Spec)
-	s.rollback = config.Annotations[fedv1.HostRollbackAnnotation]
-	s.accepted.Store(new(config.Annotations[fedv1.AcceptHostRollbackAnnotation]))
+	spec, _, _ := unstructured.NestedMap(config.Object, "spec")
+	read := settings.Read(spec, settings.Default())
+	if len(read.Bad) > 0 {
+		return nil, fmt.Errorf("%s: %s", name, settings.Words(read.Bad))
+	}
+	if read.Settings.Lease, err = f.lease(read.Settings.Lease); err != nil {
+		return nil, err
+	}
+	for _, ignored := range read.Ignored {
+		log.Info("a setting has no effect", "setting", ignored.Field, "because", ignored.Message)
+	}
+	if asked := os.Getenv(scopeVariable); asked != "" && asked != string(read.Settings.Scope) {
+		log.Info(scopeVariable+" counts only for a KubeFedConfig that does not exist yet: this one keeps its scope", "asked", asked, "scope", read.Settings.Scope)
+	}
+	log.Info(fmt.Sprintf("Using valid KubeFedConfig %q", f.namespace+"/"+fedv1.ConfigName), "from", name, "gates", read.Settings.Gates)
+	s.in.Store(&read.Settings)
+	s.rollback = config.GetAnnotations()[fedv1.HostRollbackAnnotation]
+	s.accepted.Store(new(config.GetAnnotations()[fedv1.AcceptHostRollbackAnnotation]))
 	return s, nil
 }
 
-func (s *settings) scope() fedv1.ResourceScope { return s.spec.Load().Scope }
+// configOf reads the KubeFedConfig, from a file or from the host, where one is made if there is none. It also says whose words they are.
+func configOf(ctx context.Context, c client.Client, f flags) (*unstructured.Unstructured, string, error) {
+	if f.config != "" {
+		config, err := configFile(f)
+		return config, f.config, err
+	}
+	name := fmt.Sprintf("KubeFedConfig %s/%s", f.namespace, fedv1.ConfigName)
+	config := newConfig()
+	key := types.NamespacedName{Namespace: f.namespace, Name: fedv1.ConfigName}
+	err := c.Get(ctx, key, config)
+	if apierrors.IsNotFound(err) {
+		if config, err = firstConfig(f.namespace); err != nil {
+			return nil, "", err
+		}
+		if err = c.Create(ctx, config); apierrors.IsAlreadyExists(err) {
+			err = c.Get(ctx, key, config) // another manager was faster
+		}
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("read %s: %w", name, err)
+	}
+	return config, name, nil
+}
 
-func (s *settings) namespaced() bool { return s.scope() == fedv1.ScopeNamespaced }
+func newConfig() *unstructured.Unstructured {
+	u := &unstructured.Unstructured{}
+	u.SetGroupVersionKind(fedv1.GroupVersion.WithKind("KubeFedConfig"))
+	return u
+}
+
+// firstConfig has a scope and nothing else.
+func firstConfig(namespace string) (*unstructured.Unstructured, error) {
+	scope := os.Getenv(scopeVariable)
+	switch fedv1.ResourceScope(scope) {
+	case "":
+		scope = string(fedv1.ScopeCluster)
+	case fedv1.ScopeCluster, fedv1.ScopeNamespaced:
+	default:
+		return nil, fmt.Errorf("the environment variable %s must be Cluster or Namespaced, is %q", scopeVariable, scope)
+	}
+	u := newConfig()
+	u.SetNamespace(namespace)
+	u.SetName(fedv1.ConfigName)
+	return u, unstructured.SetNestedField(u.Object, scope, "spec", "scope")
+}
+
+// configFile reads the KubeFedConfig in a file. Where it is to live counts as little as its name.
+func configFile(f flags) (*unstructured.Unstructured, error) {
+	data, err := os.ReadFile(f.config)
+	if err != nil {
+		return nil, fmt.Errorf("read --kubefed-config: %w", err)
+	}
+	raw, err := yaml.YAMLToJSONStrict(data)
+	if err != nil {
+		return nil, fmt.Errorf("read --kubefed-config %s: %w", f.config, err)
+	}
+	u := &unstructured.Unstructured{}
+	if err := u.UnmarshalJSON(raw); err != nil {
+		return nil, fmt.Errorf("read --kubefed-config %s: %w", f.config, err)
+	}
+	if want := fedv1.GroupVersion.WithKind("KubeFedConfig"); u.GroupVersionKind() != want {
+		return nil, fmt.Errorf("read --kubefed-config %s: it holds a %s %s, not a %s %s", f.config, u.GetAPIVersion(), u.GetKind(), want.GroupVersion(), want.Kind)
+	}
+	return u, nil
+}
+
+var errFlags = errors.New("the flags and the KubeFedConfig do not go together")
+
+// lease puts what the flags say before what the KubeFedConfig says.
+func (f flags) lease(l settings.Lease) (settings.Lease, error) {
+	for _, t := range []struct {
+		flag time.Duration
+		to   *time.Duration
+	}{{f.leaseDuration, &l.Duration}, {f.renewDeadline, &l.Renew}, {f.retryPeriod, &l.Retry}} {
+		if t.flag != 0 {
+			*t.to = t.flag
+		}
+	}
+	if problem := l.Check(); problem != "" {
+		return l, fmt.Errorf("%w: --leader-elect-lease-duration, --leader-elect-renew-deadline, --leader-elect-retry-period: %s", errFlags, problem)
+	}
+	return l, nil
+}
+
+// follow takes a KubeFedConfig that has changed, and says what came of it and what was in force before.
+func (s *current) follow(config *unstructured.Unstructured, f flags) (now settings.Reading, before settings.Settings) {
+	before = *s.in.Load()
+	spec, _, _ := unstructured.NestedMap(config.Object, "spec")
+	base := before
+	read := settings.Read(spec, before)
+	if l, err := f.lease(read.Settings.Lease); err == nil && l == before.Lease {
+		base.Lease = read.Settings.Lease // the flags go before what it says, now and after a restart
+	}
+	now = settings.Follow(spec, base)
+	now.Settings.Lease = before.Lease
+	s.in.Store(&now.Settings)
+	return now, before
+}
+
+func (s *current) scope() fedv1.ResourceScope { return s.in.Load().Scope }
+
+func (s *current) namespaced() bool { return s.scope() == fedv1.ScopeNamespaced }
 
 // watched is the namespace that watches are restricted to; empty means all.
-func (s *settings) watched() string {
+func (s *current) watched() string {
 	if s.namespaced() {
 		return s.namespace
 	}
 	return ""
 }
 
-func (s *settings) health() cluster.Health { return cluster.HealthOf(s.spec.Load().ClusterHealthCheck) }
+func (s *current) health() settings.Health { return s.in.Load().Health }
 
-func (s *settings) schedule() schedule.Settings { return schedule.SettingsOf(s.spec.Load()) }
+func (s *current) schedule() schedule.Settings {
+	in := s.in.Load()
+	return schedule.Settings{Enabled: in.Gates.On(fedv1.GateSchedulerPreferences), UnavailableDelay: in.UnavailableDelay}
+}
 
-func (s *settings) plan() plan.Settings {
-	sync := s.spec.Load().SyncController
+func (s *current) plan() plan.Settings {
+	in := s.in.Load()
 	return plan.Settings{
 		ControlPlane:     string(s.controlPlane),
 		SystemNamespaces: []string{"kube-system", "kube-public", "default", s.namespace},
-		Adopt:            sync == nil || sync.AdoptResources == nil || *sync.AdoptResources == fedv1.Enabled,
+		Adopt:            in.Adopt,
+		Idle:             !in.Gates.On(fedv1.GatePushReconciler),
 		DeletionDeadline: s.deadline,
 		Accepted:         *s.accepted.Load(),
 	}
 }
 
-// rawStatus is the feature gate RawResourceStatusCollection, off by default.
-func (s *settings) rawStatus() bool {
-	return slices.ContainsFunc(s.spec.Load().FeatureGates, func(g fedv1.FeatureGatesConfig) bool {
-		return g.Name == fedv1.GateRawResourceStatusCollection && g.Configuration == fedv1.Enabled
-	})
+func (s *current) rawStatus() bool {
+	return s.in.Load().Gates.On(fedv1.GateRawResourceStatusCollection)
 }
 
-// concurrency is how many federated objects are decided on at the same time. KubeFed's chart writes its own default of 1 into every
-// KubeFedConfig; deciding is fast and never waits for a member, so ours is the least.
-func (s *settings) concurrency() int {
-	const least = 8
-	sync := s.spec.Load().SyncController
-	if sync == nil || sync.MaxConcurrentReconciles == nil {
-		return least
-	}
-	return max(least, int(*sync.MaxConcurrentReconciles))
-}
-
-type leaderElection struct{ lease, renew, retry time.Duration }
-
-func (s *settings) leaderElection() leaderElection {
-	le := leaderElection{lease: 15 * time.Second, renew: 10 * time.Second, retry: 5 * time.Second}
-	c := s.spec.Load().LeaderElect
-	if c == nil {
-		return le
-	}
-	if c.LeaseDuration != nil && c.LeaseDuration.Duration > 0 {
-		le.lease = c.LeaseDuration.Duration
-	}
-	if c.RenewDeadline != nil && c.RenewDeadline.Duration > 0 {
-		le.renew = c.RenewDeadline.Duration
-	}
-	if c.RetryPeriod != nil && c.RetryPeriod.Duration > 0 {
-		le.retry = c.RetryPeriod.Duration
-	}
-	return le
+// switched are the gates that differ.
+func switched(before, now settings.Gates) settings.Gates {
+	out := maps.Clone(now)
+	maps.DeleteFunc(out, func(name string, on bool) bool { return before.On(name) == on })
+	return out
 }

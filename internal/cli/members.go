@@ -61,7 +61,7 @@ func serves(ctx context.Context, host join.Cluster, member fedv1.KubeFedCluster,
 	if err := host.Client.Get(ctx, client.ObjectKey{Namespace: member.Namespace, Name: member.Spec.SecretRef.Name}, &secret); err != nil {
 		return false, err
 	}
-	config, err := cluster.Connect(&member, &secret, cluster.ConnectOptions{Version: version.Current().Version})
+	config, err := cluster.Connect(&member, &secret, cluster.ConnectOptions{UserAgent: "hansa/" + version.Current().Version})
 	if err != nil {
 		return false, err
 	}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"context"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -57,11 +58,21 @@ func (e *ConfigError) aboutCredential() bool {
 
 // ConnectOptions are the settings of all connections to members.
 type ConnectOptions struct {
-	// Version of Hansa, for the user agent.
-	Version string
+	// UserAgent of all requests.
+	UserAgent string
 	// QPS and Burst limit the requests to one member by one client; 0 means KubeFed's 20 and 30, a negative QPS means no limit.
 	QPS   float32
 	Burst int
+	// Guard keeps a process that does not lead any more from members; nil lets everything pass.
+	Guard Guard
+}
+
+// Guard has the last word on what goes to a member, probes aside: they only read.
+type Guard interface {
+	// Requests guards requests.
+	Requests(http.RoundTripper) http.RoundTripper
+	// Dial guards connections.
+	Dial(func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error)
 }
 
 // Connect says how the member that a KubeFedCluster names is reached with the credential in its secret, which may be nil if there is
@@ -103,7 +114,7 @@ func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o Co
 	next := &link{address: a, token: token}
 	if l != nil && l.address == a {
 		next.identity, next.main, next.scout = l.identity, l.main, l.scout
-	} else if err := next.dig(); err != nil {
+	} else if err := next.dig(o.Guard); err != nil {
 		return nil, err
 	}
 	next.identity.use(token)
@@ -111,10 +122,13 @@ func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o Co
 }
 
 // dig makes new transports. Nothing is dialled until they are used.
-func (l *link) dig() (err error) {
+func (l *link) dig(g Guard) (err error) {
 	l.identity = &identity{ask: l.address.askAnew}
 	if l.main, err = l.address.open(l.identity.admit); err != nil {
 		return err
+	}
+	if g != nil {
+		l.main.DialContext = g.Dial(l.main.DialContext)
 	}
 	l.scout, err = l.address.open(nil)
 	return err
@@ -124,6 +138,9 @@ func (l *link) dig() (err error) {
 func (l *link) equip(o ConnectOptions) (err error) {
 	l.config = l.by(l.main, o)
 	l.config.Wrap(func(rt http.RoundTripper) http.RoundTripper { return gate{l.identity, rt} })
+	if o.Guard != nil {
+		l.config.Wrap(o.Guard.Requests)
+	}
 	l.client, err = rest.HTTPClientFor(l.by(l.scout, o))
 	return err
 }
@@ -137,7 +154,7 @@ func (l *link) by(t *http.Transport, o ConnectOptions) *rest.Config {
 		Host:        l.address.endpoint,
 		BearerToken: l.token,
 		Transport:   t,
-		UserAgent:   "hansa/" + o.Version,
+		UserAgent:   o.UserAgent,
 		QPS:         o.QPS,
 		Burst:       o.Burst,
 	}

@@ -131,7 +131,7 @@ func TestConnectRefusesWhatCannotWork(t *testing.T) {
 }
 
 func TestConnectSettings(t *testing.T) {
-	got, err := Connect(aCluster(), aSecret("tok"), ConnectOptions{Version: "v1"})
+	got, err := Connect(aCluster(), aSecret("tok"), ConnectOptions{UserAgent: "hansa/v1"})
 	if err != nil {
 		t.Fatal(err)
 	}

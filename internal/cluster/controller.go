@@ -25,6 +25,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/settings"
 )
 
 // Recorder records what happened to a KubeFedCluster once; a controller-runtime event recorder is one.
@@ -104,7 +105,7 @@ func New(o Options) (*Controller, error) {
 		o.Clock = clock.RealClock{}
 	}
 	if o.Health == nil {
-		o.Health = func() Health { return HealthOf(nil) }
+		o.Health = func() Health { return settings.Default().Health }
 	}
 	if o.Recorder == nil {
 		o.Recorder = o.Host.GetEventRecorder("kubefedcluster-controller")

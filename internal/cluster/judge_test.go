@@ -3,7 +3,6 @@ package cluster
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -313,16 +312,5 @@ func TestStreak(t *testing.T) {
 	}
 	if s != (streak{good: 1}) {
 		t.Errorf("streak = %+v", s)
-	}
-}
-
-func TestHealthOf(t *testing.T) {
-	n, zero := int64(7), int64(0)
-	got := HealthOf(&fedv1.ClusterHealthCheckConfig{
-		Period: &metav1.Duration{Duration: time.Second}, FailureThreshold: &n, SuccessThreshold: &zero,
-	})
-	want := Health{Period: time.Second, Timeout: 3 * time.Second, FailureThreshold: 7, SuccessThreshold: 1}
-	if got != want {
-		t.Errorf("HealthOf = %+v, want %+v", got, want)
 	}
 }

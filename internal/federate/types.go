@@ -98,6 +98,9 @@ func (t *Types) finalizers(ctx context.Context, c *fedv1.FederatedTypeConfig, fi
 // places says whether a type's objects are placed and withdrawn. A type that is not is watched all the same: its objects must be
 // deletable.
 func (t *Types) places(ctx context.Context, c *fedv1.FederatedTypeConfig) (bool, error) {
+	if t.reconciler.settings().Idle {
+		return false, nil
+	}
 	namespaced := c.Spec.TargetType.Scope == fedv1.ScopeNamespaced
 	if c.Spec.Propagation != fedv1.Enabled || t.namespacedScope || !namespaced {
 		return c.Spec.Propagation == fedv1.Enabled && (namespaced || !t.namespacedScope), nil

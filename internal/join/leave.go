@@ -155,7 +155,7 @@ func (l *leaving) ask(ctx context.Context) string {
 	if err := l.host.Client.Get(ctx, client.ObjectKey{Namespace: l.Namespace, Name: l.record.Spec.SecretRef.Name}, &secret); err != nil {
 		return ""
 	}
-	config, err := cluster.Connect(l.record, &secret, cluster.ConnectOptions{Version: version.Current().Version})
+	config, err := cluster.Connect(l.record, &secret, cluster.ConnectOptions{UserAgent: "hansa/" + version.Current().Version})
 	if err != nil {
 		return ""
 	}

@@ -14,6 +14,8 @@ func Make(w World) Plan {
 	p := Plan{Key: w.Key, Kind: w.Type.Target.Kind, Collects: w.Type.Collects}
 	w.Members = sorted(w.Members)
 	switch {
+	case w.Settings.Idle:
+		return idle(p, w)
 	case w.Intent == nil:
 		return absent(p, w)
 	case !valid(w):
@@ -23,6 +25,15 @@ func Make(w World) Plan {
 	default:
 		return living(p, w)
 	}
+}
+
+// idle leaves everything as it is, also what is being deleted, and what is owed.
+func idle(p Plan, w World) Plan {
+	if p.Silent = w.Intent == nil || !valid(w); p.Silent {
+		return p
+	}
+	w.Type.Paused = true
+	return living(p, w)
 }
 
 // valid follows KubeFed: a FederatedNamespace of another name, or of a system namespace, is no federated object at all.
@@ -96,7 +107,7 @@ func unlisted(w World, where placement) []Step {
 func member(w World, m Member, where placement, selected Tri) (Step, bool) {
 	switch {
 	case w.Type.Paused && (m.Copy != nil || m.Record != nil || selected == Yes):
-		return hold(Paused, "propagation of "+w.Type.Name+" is disabled"), true
+		return hold(Paused, paused(w)), true
 	case w.Type.Paused:
 		return Step{}, false
 	case selected == Yes:
@@ -108,6 +119,13 @@ func member(w World, m Member, where placement, selected Tri) (Step, bool) {
 	default:
 		return Step{}, false
 	}
+}
+
+func paused(w World) string {
+	if w.Settings.Idle {
+		return "the feature gate PushReconciler is disabled"
+	}
+	return "propagation of " + w.Type.Name + " is disabled"
 }
 
 // place says how the member comes to hold the object. The first rule that matches wins.

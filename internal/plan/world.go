@@ -33,6 +33,8 @@ type Settings struct {
 	ControlPlane string
 	// SystemNamespaces are never federated.
 	SystemNamespaces []string
+	// Idle says that nothing is written to members: the feature gate PushReconciler is off.
+	Idle bool
 	// Adopt says whether objects that exist in a member are taken over.
 	Adopt bool
 	// Accepted is the revision up to which members may have seen more than the host: its user has accepted that the host was restored.

@@ -461,19 +461,6 @@ func TestClusterOf(t *testing.T) {
 	}
 }
 
-func TestSettingsOf(t *testing.T) {
-	if got := SettingsOf(&fedv1.KubeFedConfigSpec{}); got != (Settings{Enabled: true, UnavailableDelay: time.Minute}) {
-		t.Errorf("defaults: %+v", got)
-	}
-	spec := &fedv1.KubeFedConfigSpec{
-		FeatureGates:       []fedv1.FeatureGatesConfig{{Name: "SchedulerPreferences", Configuration: fedv1.Disabled}},
-		ControllerDuration: &fedv1.DurationConfig{UnavailableDelay: &metav1.Duration{Duration: time.Second}},
-	}
-	if got := SettingsOf(spec); got != (Settings{UnavailableDelay: time.Second}) {
-		t.Errorf("set: %+v", got)
-	}
-}
-
 // What cannot be read is told once: neither does a broken status stop anything, nor does a broken preference lose its status.
 func TestParse(t *testing.T) {
 	p := parse(&unstructured.Unstructured{Object: map[string]any{

@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	schedv1 "github.com/hansa-io/hansa/api/scheduling/v1alpha1"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/observe"
@@ -37,20 +36,6 @@ type Settings struct {
 	Enabled bool
 	// UnavailableDelay is how long the replicas of a member that went away wait for it.
 	UnavailableDelay time.Duration
-}
-
-// SettingsOf reads a KubeFedConfig, with KubeFed's defaults where it has nothing.
-func SettingsOf(c *fedv1.KubeFedConfigSpec) Settings {
-	s := Settings{Enabled: true, UnavailableDelay: time.Minute}
-	for _, gate := range c.FeatureGates {
-		if gate.Name == fedv1.GateSchedulerPreferences {
-			s.Enabled = gate.Configuration != fedv1.Disabled
-		}
-	}
-	if d := c.ControllerDuration; d != nil && d.UnavailableDelay != nil && d.UnavailableDelay.Duration > 0 {
-		s.UnavailableDelay = d.UnavailableDelay.Duration
-	}
-	return s
 }
 
 // Options of a Scheduler.

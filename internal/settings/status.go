@@ -1,6 +1,8 @@
 package settings
 
 import (
+	"slices"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
@@ -57,4 +59,12 @@ func condition(s fedv1.KubeFedConfigStatus, kind string) *metav1.Condition {
 		}
 	}
 	return nil
+}
+
+// Same says whether two statuses say the same. Times do not count.
+func Same(a, b fedv1.KubeFedConfigStatus) bool {
+	return a.ObservedGeneration == b.ObservedGeneration && slices.EqualFunc(a.Conditions, b.Conditions, func(a, b metav1.Condition) bool {
+		a.LastTransitionTime, b.LastTransitionTime = metav1.Time{}, metav1.Time{}
+		return a == b
+	})
 }
