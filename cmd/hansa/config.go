@@ -70,7 +70,7 @@ func (p *plane) followConfig(ctx context.Context, key types.NamespacedName, f fl
 	if was := p.settings.accepted.Swap(&accepted); *was != accepted {
 		p.wakeAll()
 	}
-	if p.term.Write() != nil {
+	if !p.term.Leads() {
 		return nil // the leader tells
 	}
 	return p.tellConfig(ctx, config, now)

@@ -166,9 +166,16 @@ func (s *current) follow(config *unstructured.Unstructured, f flags) (now settin
 	before = *s.in.Load()
 	spec, _, _ := unstructured.NestedMap(config.Object, "spec")
 	base := before
-	read := settings.Read(spec, before)
-	if l, err := f.lease(read.Settings.Lease); err == nil && l == before.Lease {
-		base.Lease = read.Settings.Lease // the flags go before what it says, now and after a restart
+	// What a flag says goes before it, now and after a restart.
+	said := settings.Read(spec, before).Settings.Lease
+	if f.leaseDuration != 0 {
+		base.Lease.Duration = said.Duration
+	}
+	if f.renewDeadline != 0 {
+		base.Lease.Renew = said.Renew
+	}
+	if f.retryPeriod != 0 {
+		base.Lease.Retry = said.Retry
 	}
 	now = settings.Follow(spec, base)
 	now.Settings.Lease = before.Lease

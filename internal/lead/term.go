@@ -45,6 +45,9 @@ func (t *Term) end() { t.began.Store(nil) }
 // Write fails when no write may begin any more.
 func (t *Term) Write() error { return t.within(t.renew) }
 
+// Leads says whether this process may write.
+func (t *Term) Leads() bool { return t.Write() == nil }
+
 // Send fails when nothing may be sent any more by a process that led. One that never did may: it only reads.
 func (t *Term) Send() error {
 	if !t.led.Load() {

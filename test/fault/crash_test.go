@@ -180,7 +180,7 @@ func TestTheManagerIsKilledAtAWrite(t *testing.T) {
 	f := prepare(t)
 	m1, g := gated(t, "m1", "m1")
 	f.m1, f.m2 = f.join(m1), f.join(linked(t, "m2", "m2"))
-	f.starts(clusters.Kubeconfig(), "host")
+	f.starts(f.managersConfig(), "host")
 	f.federatesNamespace()
 	f.createsMap("first", "x", "m1", "m2")
 	f.holds(soon, f.m1, "first", "x")

@@ -46,7 +46,7 @@ func federate(t *testing.T, flags ...string) *federation {
 	t.Helper()
 	f := prepare(t)
 	f.m1, f.m2 = f.join(linked(t, "m1", "m1")), f.join(linked(t, "m2", "m2"))
-	f.starts(clusters.Kubeconfig(), "host", flags...)
+	f.starts(f.managersConfig(), "host", flags...)
 	f.federatesNamespace()
 	return f
 }

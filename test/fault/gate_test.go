@@ -25,6 +25,8 @@ type gate struct {
 	token string
 	// watch is called for every write: before it is passed on, when the member has done it, and when the answer has been given.
 	watch func(moment, *http.Request)
+	// refuses says which requests are answered by an error; nil is none.
+	refuses func(*http.Request) bool
 }
 
 // moment is a point on the way of a write.
@@ -95,10 +97,21 @@ func (g *gate) onWrite(f func(moment, *http.Request)) {
 	g.watch = f
 }
 
+// refuse has some requests answered by an error.
+func (g *gate) refuse(which func(*http.Request) bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.refuses = which
+}
+
 func (g *gate) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
-	to, token, watch := g.to, g.token, g.watch
+	to, token, watch, refuses := g.to, g.token, g.watch, g.refuses
 	g.mu.Unlock()
+	if refuses != nil && refuses(r) {
+		http.Error(w, "refused by the gate", http.StatusInternalServerError)
+		return
+	}
 	r.Header.Set("Authorization", "Bearer "+token)
 	if r.Method == http.MethodGet {
 		to.ServeHTTP(w, r)

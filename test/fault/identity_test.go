@@ -21,7 +21,7 @@ func TestAnAddressLeadsElsewhere(t *testing.T) {
 	f := prepare(t)
 	m1, g := gated(t, "m1", "m1")
 	f.m1 = f.join(m1)
-	f.starts(clusters.Kubeconfig(), "host")
+	f.starts(f.managersConfig(), "host")
 	f.federatesNamespace()
 	f.createsMap("web", "old", "m1")
 	f.createsMap("deleted", "old", "m1")

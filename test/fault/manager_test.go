@@ -41,6 +41,15 @@ func startManager(t testing.TB, host client.Client, kubeconfig, context string, 
 	return m
 }
 
+// words are those of its log.
+func (m *manager) words() string {
+	log, err := os.ReadFile(m.log.Name())
+	if err != nil {
+		m.t.Error(err)
+	}
+	return string(log)
+}
+
 func (m *manager) start() {
 	m.t.Helper()
 	m.cmd = exec.Command(hansa, m.args...)
@@ -102,15 +111,12 @@ func (m *manager) close() {
 	} else {
 		m.t.Error("the manager ended by itself")
 	}
-	log, err := os.ReadFile(m.log.Name())
-	if err != nil {
-		m.t.Error(err)
-	}
-	if strings.Contains(string(log), "panic") {
+	log := m.words()
+	if strings.Contains(log, "panic") {
 		m.t.Error("the manager's log speaks of a panic")
 	}
 	if m.t.Failed() {
-		lines := strings.Split(string(log), "\n")
+		lines := strings.Split(log, "\n")
 		m.t.Logf("the manager's last words:\n%s", strings.Join(lines[max(0, len(lines)-80):], "\n"))
 	}
 	_ = m.log.Close()

@@ -31,7 +31,7 @@ func TestTheHostDoesNotLetUsRead(t *testing.T) {
 			f := prepare(t)
 			f.m1, f.m2 = f.join(linked(t, "m1", "m1")), f.join(linked(t, "m2", "m2"))
 			host := clusters.Forward(t, "host")
-			f.starts(f.kubeconfigOf(fedv1.DefaultNamespace, "kubefed-controller", host), "host")
+			f.starts(f.kubeconfigOf(fedv1.DefaultNamespace, "kubefed-controller", host.URL()), "host")
 			f.federatesNamespace()
 			f.createsMap("named", "old", "m1", "m2")
 			f.creates("ConfigMap", "selected", fields{"template": fields{"data": fields{"value": "old"}}, "placement": placedWhere("shop", "open")})
@@ -82,15 +82,21 @@ func some(m mark) error {
 	return nil
 }
 
-// kubeconfigOf is that of a service account of the host, which goes by a link.
-func (f *federation) kubeconfigOf(namespace, account string, by *lab.Link) string {
+// managersConfig is the kubeconfig of the manager: it may do what an installation lets it do, and no more.
+func (f *federation) managersConfig() string {
+	f.Helper()
+	return f.kubeconfigOf(fedv1.DefaultNamespace, "kubefed-controller", clusters.Config("host").Host)
+}
+
+// kubeconfigOf is that of a service account of the host.
+func (f *federation) kubeconfigOf(namespace, account, server string) string {
 	f.Helper()
 	config := clusters.Config("host")
 	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: ptr.To[int64](3600)}}
 	token, err := kubernetes.NewForConfigOrDie(config).CoreV1().ServiceAccounts(namespace).CreateToken(f.Context(), account, request, metav1.CreateOptions{})
 	f.must(err)
 	k := clientcmdapi.NewConfig()
-	k.Clusters["host"] = &clientcmdapi.Cluster{Server: by.URL(), CertificateAuthorityData: config.CAData}
+	k.Clusters["host"] = &clientcmdapi.Cluster{Server: server, CertificateAuthorityData: config.CAData}
 	k.AuthInfos["host"] = &clientcmdapi.AuthInfo{Token: token.Status.Token}
 	k.Contexts["host"] = &clientcmdapi.Context{Cluster: "host", AuthInfo: "host"}
 	path := filepath.Join(f.TempDir(), "kubeconfig")
