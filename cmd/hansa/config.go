@@ -107,9 +107,6 @@ func (p *plane) tellConfig(ctx context.Context, config *unstructured.Unstructure
 	for _, bad := range r.Bad {
 		p.mgr.GetLogger().Info("a setting cannot be used: what was in force before still is", "setting", bad.Field, "because", bad.Message)
 	}
-	for _, c := range settings.News(old, status) {
-		p.configEvents.Eventf(config, nil, corev1.EventTypeWarning, c.Reason, "Configure", "%s", c.Message)
-	}
 	body, err := json.Marshal([]map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": config.GetUID()},
 		{"op": "add", "path": "/status", "value": status},
@@ -118,8 +115,11 @@ func (p *plane) tellConfig(ctx context.Context, config *unstructured.Unstructure
 		return err
 	}
 	err = p.mgr.GetClient().Status().Patch(ctx, config.DeepCopy(), client.RawPatch(types.JSONPatchType, body), client.FieldOwner(fedv1.FieldManager))
-	if apierrors.IsNotFound(err) {
-		return nil // it is gone, or KubeFed's definition, which has no status, is still there
+	if client.IgnoreNotFound(err) != nil { // not found: it is gone, or KubeFed's definition is still there, which has no status
+		return fmt.Errorf("write the status of KubeFedConfig %s: %w", config.GetName(), err)
 	}
-	return err
+	for _, c := range settings.News(old, status) {
+		p.configEvents.Eventf(config, nil, corev1.EventTypeWarning, c.Reason, "Configure", "%s", c.Message)
+	}
+	return nil
 }

@@ -111,7 +111,7 @@ func changes(req *http.Request) bool {
 	}
 	path := req.URL.Path
 	return !strings.HasPrefix(path, "/apis/authentication.k8s.io/") && !strings.HasPrefix(path, "/apis/authorization.k8s.io/") &&
-		!strings.Contains(path, "/events")
+		!strings.HasPrefix(path, "/apis/events.k8s.io/")
 }
 
 // conn is asked at the last moment before bytes leave: between the begin of a request and its sending a process may have stood still

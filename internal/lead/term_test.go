@@ -71,6 +71,7 @@ func TestRequestsThatWriteAreGuarded(t *testing.T) {
 		{"POST", "/apis/authentication.k8s.io/v1/tokenreviews", true},
 		{"POST", "/apis/events.k8s.io/v1/namespaces/a/events", true},
 		{"POST", "/api/v1/namespaces/a/serviceaccounts/b/token", false},
+		{"PATCH", "/apis/types.kubefed.io/v1beta1/namespaces/events/federatedevents/events", false},
 	} {
 		passed = 0
 		req, err := http.NewRequestWithContext(t.Context(), c.method, "https://host"+c.path, nil)

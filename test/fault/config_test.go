@@ -12,6 +12,7 @@ import (
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
@@ -43,9 +44,8 @@ func TestTheConfigIsFollowed(t *testing.T) {
 	f.says(soon, "ConfigMap", "late", "m1", "Paused")
 	rests(f, 2*time.Second)
 	wrote.none("while PushReconciler is off")
-	if len(f.federated("ConfigMap", "gone").GetFinalizers()) == 0 {
-		t.Error("what is being deleted was let go")
-	}
+	gone := f.federated("ConfigMap", "gone")
+	f.must(f.Get(t.Context(), client.ObjectKeyFromObject(gone), gone)) // it is held
 	f.restart()
 	rests(f, 3*time.Second)
 	wrote.none("after a restart while PushReconciler is off")
@@ -63,23 +63,29 @@ func TestTheConfigIsFollowed(t *testing.T) {
 // configures changes the settings until the story ends.
 func (f *federation) configures(change func(*fedv1.KubeFedConfigSpec)) {
 	f.Helper()
-	key := client.ObjectKey{Namespace: fedv1.DefaultNamespace, Name: fedv1.ConfigName}
-	var c fedv1.KubeFedConfig
-	f.must(f.Get(f.Context(), key, &c))
-	before := c.Spec.DeepCopy()
-	change(&c.Spec)
-	f.must(f.Update(f.Context(), &c))
+	var before *fedv1.KubeFedConfigSpec
+	f.must(f.reconfigures(f.Context(), func(s *fedv1.KubeFedConfigSpec) {
+		before = s.DeepCopy()
+		change(s)
+	}))
 	f.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), soon)
 		defer cancel()
-		var c fedv1.KubeFedConfig
-		if err := f.Get(ctx, key, &c); err != nil {
-			f.Error(err)
-		}
-		c.Spec = *before
-		if err := f.Update(ctx, &c); err != nil {
+		if err := f.reconfigures(ctx, func(s *fedv1.KubeFedConfigSpec) { *s = *before }); err != nil {
 			f.Errorf("put the settings back: %v", err)
 		}
+	})
+}
+
+// reconfigures changes the settings, again if the manager has told of them meanwhile.
+func (f *federation) reconfigures(ctx context.Context, change func(*fedv1.KubeFedConfigSpec)) error {
+	return retry.RetryOnConflict(retry.DefaultBackoff, func() error {
+		var c fedv1.KubeFedConfig
+		if err := f.Get(ctx, client.ObjectKey{Namespace: fedv1.DefaultNamespace, Name: fedv1.ConfigName}, &c); err != nil {
+			return err
+		}
+		change(&c.Spec)
+		return f.Update(ctx, &c)
 	})
 }
 
