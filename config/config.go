@@ -5,11 +5,16 @@
 package config
 
 import (
+	"bytes"
+	"cmp"
 	"embed"
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
@@ -19,15 +24,15 @@ import (
 //go:embed *.yaml crd/*.yaml types/*.yaml rbac/*.yaml policy/*.yaml
 var files embed.FS
 
+// finalizerPolicy sets the finalizer of federated objects as they are created.
+const finalizerPolicy = "kubefed-finalizer"
+
 // Objects are all objects of an installation, in the order in which they can be created: the namespace, the definitions, the
-// rights, the settings, the ten default types.
+// rights, the settings, the ten default types, the admission policies.
 func Objects(namespace string, scope fedv1.ResourceScope) ([]*unstructured.Unstructured, error) {
-	globs := []string{"namespace.yaml", "crd/*.yaml", "types/*.yaml"}
-	switch scope {
-	case fedv1.ScopeNamespaced:
-		globs = append(globs, "rbac/namespaced.yaml", "kubefedconfig.yaml")
-	default:
-		globs = append(globs, "rbac/cluster.yaml", "policy/*.yaml", "kubefedconfig.yaml")
+	globs := []string{"namespace.yaml", "crd/*.yaml", "types/*.yaml", "rbac/cluster.yaml", "kubefedconfig.yaml", "policy/*.yaml"}
+	if scope == fedv1.ScopeNamespaced {
+		globs[3] = "rbac/namespaced.yaml"
 	}
 	var all []*unstructured.Unstructured
 	for _, glob := range globs {
@@ -37,45 +42,68 @@ func Objects(namespace string, scope fedv1.ResourceScope) ([]*unstructured.Unstr
 		}
 		all = append(all, objects...)
 	}
+	var out []*unstructured.Unstructured
 	for _, o := range all {
-		move(o, namespace)
-		if o.GetKind() == "KubeFedConfig" {
-			_ = unstructured.SetNestedField(o.Object, string(scope), "spec", "scope")
+		moved, err := move(o, namespace)
+		if err != nil {
+			return nil, err
+		}
+		if moved.GetKind() == "KubeFedConfig" {
+			_ = unstructured.SetNestedField(moved.Object, string(scope), "spec", "scope")
+		}
+		if scope != fedv1.ScopeNamespaced || confine(moved, namespace) {
+			out = append(out, moved)
 		}
 	}
-	return typesLast(all), nil
+	slices.SortStableFunc(out, func(a, b *unstructured.Unstructured) int { return cmp.Compare(rank(a), rank(b)) })
+	return out, nil
 }
 
-// typesLast moves the FederatedTypeConfigs behind all others: their namespace and definition must be there first.
-func typesLast(all []*unstructured.Unstructured) []*unstructured.Unstructured {
-	var first, last []*unstructured.Unstructured
-	for _, o := range all {
-		if o.GetKind() == "FederatedTypeConfig" {
-			last = append(last, o)
-		} else {
-			first = append(first, o)
-		}
+// rank puts the FederatedTypeConfigs behind their namespace and definition, and the policies behind all that they are about: the API
+// server answers 503 to what matches a policy until it has learnt the kind.
+func rank(o *unstructured.Unstructured) int {
+	switch {
+	case isPolicy(o):
+		return 2
+	case o.GetKind() == "FederatedTypeConfig":
+		return 1
+	default:
+		return 0
 	}
-	return append(first, last...)
 }
 
-// move puts an object that is written for the default namespace into another one.
-func move(o *unstructured.Unstructured, namespace string) {
-	if o.GetKind() == "Namespace" {
-		o.SetName(namespace)
+func isPolicy(o *unstructured.Unstructured) bool {
+	return o.GroupVersionKind().Group == admissionv1.GroupName
+}
+
+// move puts an object that is written for the default namespace into another one: its own, that of its subjects, and the one that the
+// expressions of a policy name.
+func move(o *unstructured.Unstructured, namespace string) (*unstructured.Unstructured, error) {
+	data, err := o.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("move %s %s to namespace %s: %w", o.GetKind(), o.GetName(), namespace, err)
 	}
-	if o.GetNamespace() == fedv1.DefaultNamespace {
-		o.SetNamespace(namespace)
+	moved := &unstructured.Unstructured{}
+	if err := moved.UnmarshalJSON(bytes.ReplaceAll(data, []byte(fedv1.DefaultNamespace), []byte(namespace))); err != nil {
+		return nil, fmt.Errorf("move %s %s to namespace %s: %w", o.GetKind(), o.GetName(), namespace, err)
 	}
-	subjects, _, _ := unstructured.NestedSlice(o.Object, "subjects")
-	for _, s := range subjects {
-		if subject, ok := s.(map[string]any); ok && subject["namespace"] == fedv1.DefaultNamespace {
-			subject["namespace"] = namespace
-		}
+	return moved, nil
+}
+
+// confine makes a policy that of one namespace, by name and by selector, so that several control planes of scope Namespaced do not
+// write each other's. It says whether such a control plane needs the object: the policy of the finalizer would hold objects without a
+// namespace, which nobody there lets go.
+func confine(o *unstructured.Unstructured, namespace string) bool {
+	if !isPolicy(o) {
+		return true
 	}
-	if len(subjects) > 0 {
-		_ = unstructured.SetNestedSlice(o.Object, subjects, "subjects")
+	needed := o.GetName() != finalizerPolicy
+	o.SetName(o.GetName() + "-" + namespace)
+	if policy, isBinding, _ := unstructured.NestedString(o.Object, "spec", "policyName"); isBinding {
+		_ = unstructured.SetNestedField(o.Object, policy+"-"+namespace, "spec", "policyName")
+		_ = unstructured.SetNestedField(o.Object, namespace, "spec", "matchResources", "namespaceSelector", "matchLabels", corev1.LabelMetadataName)
 	}
+	return needed
 }
 
 func load(glob string) ([]*unstructured.Unstructured, error) {

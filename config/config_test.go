@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
@@ -100,8 +103,78 @@ func TestObjectsMoveToAnotherNamespace(t *testing.T) {
 		if kinds["FederatedTypeConfig"] != 10 || kinds["KubeFedConfig"] != 1 || kinds["CustomResourceDefinition"] < 13 {
 			t.Errorf("%s: got %v", scope, kinds)
 		}
-		if last := objects[len(objects)-1]; objects[0].GetKind() != "Namespace" || last.GetKind() != "FederatedTypeConfig" {
-			t.Errorf("%s: the namespace must be first and the types last", scope)
+		if last := objects[len(objects)-1]; objects[0].GetKind() != "Namespace" || last.GetKind() != "ValidatingAdmissionPolicyBinding" {
+			t.Errorf("%s: the namespace must be first and the policies last", scope)
+		}
+	}
+}
+
+// A control plane of one namespace gets policies of its own, which are about that namespace and no other.
+func TestPoliciesOfANamespaceAreItsOwn(t *testing.T) {
+	objects, err := Objects("elsewhere", fedv1.ScopeNamespaced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policies, bindings := map[string]bool{}, map[string]bool{}
+	for _, o := range objects {
+		switch {
+		case !isPolicy(o):
+		case !strings.HasSuffix(o.GetName(), "-elsewhere"), strings.HasPrefix(o.GetName(), finalizerPolicy):
+			t.Errorf("%s %s is not for this namespace", o.GetKind(), o.GetName())
+		case strings.HasSuffix(o.GetKind(), "Binding"):
+			of, _, _ := unstructured.NestedString(o.Object, "spec", "policyName")
+			only, _, _ := unstructured.NestedString(o.Object, "spec", "matchResources", "namespaceSelector", "matchLabels", "kubernetes.io/metadata.name")
+			if bindings[of] = true; only != "elsewhere" {
+				t.Errorf("binding %s is about namespace %q", o.GetName(), only)
+			}
+		default:
+			policies[o.GetName()] = true
+		}
+	}
+	if diff := cmp.Diff(policies, bindings); diff != "" || len(policies) == 0 {
+		t.Errorf("policies without bindings, or the other way round: %v", diff)
+	}
+}
+
+func TestTheRequesterCheckHasModes(t *testing.T) {
+	objects, err := Objects(fedv1.DefaultNamespace, fedv1.ScopeCluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for mode, want := range map[RequesterCheck]string{RequesterDeny: "[[Deny] [Deny]]", RequesterWarn: "[[Audit Warn] [Audit Warn]]", RequesterOff: "[]"} {
+		got := [][]string{}
+		for _, o := range WithRequesterCheck(objects, mode) {
+			if IsRequesterBinding(o) {
+				actions, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "validationActions")
+				got = append(got, actions)
+			}
+		}
+		if fmt.Sprint(got) != want {
+			t.Errorf("%s: got %v, want %s", mode, got, want)
+		}
+	}
+}
+
+// The default types are named in several policies, as CEL cannot read files.
+func TestPoliciesNameTheDefaultTypes(t *testing.T) {
+	var want []string
+	for _, target := range defaults() {
+		want = append(want, "federated"+target.PluralName)
+	}
+	objects, err := Objects(fedv1.DefaultNamespace, fedv1.ScopeCluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, rules := range map[string]string{finalizerPolicy: "resourceRules", RequesterPolicy: "resourceRules", RequesterPolicy + "-types": "excludeResourceRules"} {
+		for _, o := range objects {
+			list, ok, _ := unstructured.NestedSlice(o.Object, "spec", "matchConstraints", rules)
+			if o.GetName() != name || !ok {
+				continue
+			}
+			got, _, _ := unstructured.NestedStringSlice(list[0].(map[string]any), "resources")
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s: %s", name, diff)
+			}
 		}
 	}
 }

@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"cmp"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -14,11 +17,12 @@ import (
 	"github.com/hansa-io/hansa/internal/dryrun"
 	"github.com/hansa-io/hansa/internal/fail"
 	"github.com/hansa-io/hansa/internal/install"
+	"github.com/hansa-io/hansa/internal/join"
 )
 
 type initFlags struct {
 	hostFlags
-	scope, output string
+	scope, output, requester string
 }
 
 func initVerb(s Streams) *cobra.Command {
@@ -27,7 +31,10 @@ func initVerb(s Streams) *cobra.Command {
 		Use:   "init",
 		Short: "Install what a cluster needs to be the host of a federation",
 		Long: "Install the API types, the roles, the settings and the ten types that are federated by default into the host cluster.\n" +
-			"Settings and types that are there already stay as they are. Running it again brings everything else up to date.",
+			"Settings and types that are there already stay as they are, and so does what the policies do. Running it again brings everything\n" +
+			"else up to date.\n\n" +
+			"Who writes a federated object must be allowed to write what it becomes, here in the host: an admission policy asks for that. Where\n" +
+			"a federation is in use already when the policy comes, it warns only, until --requester-check=Deny says otherwise.",
 		Example: "  # Install into the cluster of the context global\n  kubefedctl init --host-cluster-context global\n\n" +
 			"  # Print what would be installed, for GitOps\n  kubefedctl init --dry-run -o yaml > hansa.yaml",
 		Args: needs(),
@@ -36,6 +43,8 @@ func initVerb(s Streams) *cobra.Command {
 	f.add(c)
 	c.Flags().StringVar(&f.scope, "scope", string(fedv1.ScopeCluster), `what the control plane serves: "Cluster" or "Namespaced", its own namespace only`)
 	c.Flags().StringVarP(&f.output, "output", "o", "", `print the objects as "yaml" or "json" and install nothing`)
+	c.Flags().StringVar(&f.requester, "requester-check", "", `what comes of a federated object whose writer may not write its target: "Deny", "Warn" or "Off"; else as it is, or Deny`)
+	complete(c, "requester-check", words(string(config.RequesterDeny), string(config.RequesterWarn), string(config.RequesterOff)))
 	complete(c, "scope", words(string(fedv1.ScopeCluster), string(fedv1.ScopeNamespaced)))
 	complete(c, "output", words("yaml", "json"))
 	return c
@@ -53,10 +62,27 @@ func (f *initFlags) run(c *cobra.Command, s Streams) error {
 	if err := printable(f.output); err != nil {
 		return err
 	}
+	if err := f.checkMode(); err != nil {
+		return err
+	}
 	if f.output != "" {
-		return print(s.Out, f.output, objects)
+		return print(s.Out, f.output, config.WithRequesterCheck(objects, cmp.Or(config.RequesterCheck(f.requester), config.RequesterDeny)))
 	}
 	host, err := f.connect(c.Context(), s)
+	if err != nil {
+		return err
+	}
+	if err := f.install(c.Context(), host, objects, s); err != nil {
+		return err
+	}
+	if f.dryRun == dryrun.None {
+		s.say(0, "next: kubefedctl join CLUSTER --cluster-context CONTEXT --host-cluster-context %s", host.Context)
+	}
+	return nil
+}
+
+func (f *initFlags) install(ctx context.Context, host join.Cluster, all []*unstructured.Unstructured, s Streams) error {
+	mode, err := f.requesterMode(ctx, host, all, s)
 	if err != nil {
 		return err
 	}
@@ -64,13 +90,14 @@ func (f *initFlags) run(c *cobra.Command, s Streams) error {
 		fmt.Fprintf(s.Out, "%s %s%s\n", install.Name(o), r, f.dryRun.Suffix())
 	}
 	i := install.Installer{Client: host.Client, At: host.At(), DryRun: f.dryRun, Told: told}
-	if err := i.Install(c.Context(), objects); err != nil {
+	i.Decides = func(o *unstructured.Unstructured) bool { return f.requester != "" && config.IsRequesterBinding(o) }
+	if err := i.Install(ctx, config.WithRequesterCheck(all, mode)); err != nil {
 		return err
 	}
-	if f.dryRun == dryrun.None {
-		s.say(0, "next: kubefedctl join CLUSTER --cluster-context CONTEXT --host-cluster-context %s", host.Context)
+	if mode != config.RequesterOff {
+		return nil
 	}
-	return nil
+	return i.Remove(ctx, slices.DeleteFunc(slices.Clone(all), func(o *unstructured.Unstructured) bool { return !config.IsRequesterBinding(o) }))
 }
 
 // printable refuses a form that objects are not printed in; empty is none.

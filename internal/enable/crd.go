@@ -2,6 +2,7 @@ package enable
 
 import (
 	"maps"
+	"strings"
 
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -10,11 +11,13 @@ import (
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
 
-// Bounds that let the API server price the rules on overrides; far above what anybody writes by hand.
+// Bounds that let the API server price the rules; far above what anybody writes by hand.
 const (
+	maxClusters           = 10000
 	maxOverriddenClusters = 1000
 	maxOverrides          = 100
 	maxPathLength         = 1024
+	maxNameLength         = 253
 )
 
 type (
@@ -98,7 +101,7 @@ func spec(t Target) props {
 	s := props{
 		Type: "object",
 		Properties: fields{
-			"template":  anyObject("What all clusters get: a " + t.Kind + " without apiVersion, kind and name."),
+			"template":  template(t),
 			"placement": placement(),
 			"overrides": overrides(),
 		},
@@ -109,36 +112,83 @@ func spec(t Target) props {
 	return s
 }
 
+// template holds no validation of the target, which may be upgraded, but of what says which object it is. What is absent, null or
+// empty comes from the federated object.
+func template(t Target) props {
+	s := anyObject("What all clusters get: a " + t.Kind + " without apiVersion, kind and name.")
+	s.Properties = fields{
+		"apiVersion": {Type: "string", Nullable: true, XValidations: apiextv1.ValidationRules{ofGroup(t.Group, t.Version)}},
+		"kind": {Type: "string", Nullable: true, XValidations: apiextv1.ValidationRules{{
+			Rule: "self in ['', '" + t.Kind + "']", Message: "kind must be " + t.Kind + " or absent: the federated type says what the members get",
+		}}},
+		"metadata": {Type: "object", Nullable: true, XPreserveUnknownFields: ptr.To(true), Properties: fields{
+			"name":      {Type: "string", Nullable: true},
+			"namespace": {Type: "string", Nullable: true},
+			"labels": {
+				Type: "object", Nullable: true, AdditionalProperties: &apiextv1.JSONSchemaPropsOrBool{Allows: true, Schema: &props{Type: "string"}},
+				XValidations: apiextv1.ValidationRules{{
+					// A template made of a copy carries the label as every copy does.
+					Rule:    "!('" + fedv1.ManagedLabel + "' in self) || self['" + fedv1.ManagedLabel + "'] == 'true'",
+					Message: "label " + fedv1.ManagedLabel + " is set by the federation: remove it from the template",
+				}},
+			},
+		}},
+	}
+	return s
+}
+
+// ofGroup lets a template choose another version, but never another group. KubeFed wrote "/v1" for the core group.
+func ofGroup(group, version string) apiextv1.ValidationRule {
+	if group == "" {
+		return apiextv1.ValidationRule{
+			Rule: "!self.contains('/') || self.startsWith('/')", Message: "apiVersion must be of the core group, as " + version + " is, or absent",
+		}
+	}
+	return apiextv1.ValidationRule{
+		Rule: "self == '' || self.startsWith('" + group + "/')", Message: "apiVersion must be of the group " + group + ", as " + group + "/" + version + " is, or absent",
+	}
+}
+
 func placement() props {
+	clusters := list(object("", fields{"name": {Type: "string", MinLength: ptr.To[int64](1), MaxLength: ptr.To[int64](maxNameLength)}}, "name"))
+	clusters.MaxItems = ptr.To[int64](maxClusters)
 	return props{
 		Type:        "object",
 		Description: "Which clusters: by name, or else by label. Names count as soon as the list is there, even if it is empty.",
-		Properties: fields{
-			"clusters":        list(object("", fields{"name": {Type: "string"}}, "name")),
-			"clusterSelector": selector(),
-		},
+		Properties:  fields{"clusters": clusters, "clusterSelector": selector()},
 	}
 }
 
 func selector() props {
 	return object("Over the labels of the KubeFedClusters; an empty selector means all.", fields{
-		"matchLabels": {Type: "object", AdditionalProperties: &apiextv1.JSONSchemaPropsOrBool{Allows: true, Schema: &props{Type: "string"}}},
-		"matchExpressions": list(object("", fields{
-			"key":      {Type: "string"},
-			"operator": {Type: "string"},
-			"values":   list(props{Type: "string"}),
-		}, "key", "operator")),
+		"matchLabels":      {Type: "object", AdditionalProperties: &apiextv1.JSONSchemaPropsOrBool{Allows: true, Schema: &props{Type: "string"}}},
+		"matchExpressions": list(requirement()),
 	})
 }
 
+func requirement() props {
+	r := object("", fields{
+		"key":      {Type: "string", MinLength: ptr.To[int64](1)},
+		"operator": enum("In", "NotIn", "Exists", "DoesNotExist"),
+		"values":   list(props{Type: "string"}),
+	}, "key", "operator")
+	r.XValidations = apiextv1.ValidationRules{{
+		Rule:    "(self.operator in ['In', 'NotIn']) == (has(self.values) && self.values.size() > 0)",
+		Message: "In and NotIn need values, Exists and DoesNotExist have none",
+	}}
+	return r
+}
+
 func overrides() props {
+	op := enum("", "add", "remove", "replace")
+	op.Description = "add, remove or replace; absent means replace."
 	ops := list(object("", fields{
-		"op":    {Type: "string", Pattern: "^(add|remove|replace)?$", Description: "add, remove or replace; absent means replace."},
+		"op":    op,
 		"path":  overridePath(),
 		"value": {XPreserveUnknownFields: ptr.To(true), Description: "What add and replace write; absent means null."},
 	}, "path"))
 	ops.MaxItems = ptr.To[int64](maxOverrides)
-	unnamed := props{Type: "string", Default: &apiextv1.JSON{Raw: []byte(`""`)}} // a key must be required, which KubeFed's is not
+	unnamed := props{Type: "string", MaxLength: ptr.To[int64](maxNameLength), Default: &apiextv1.JSON{Raw: []byte(`""`)}} // a key must be required, which KubeFed's is not
 	all := keyed(list(object("", fields{"clusterName": unnamed, "clusterOverrides": keyed(ops, "path")})), "clusterName")
 	all.MaxItems = ptr.To[int64](maxOverriddenClusters)
 	all.Description = "What differs in single clusters."
@@ -160,12 +210,24 @@ func overridePath() props {
 				Message: "overrides may not change identity (kind, metadata as a whole, metadata.name, metadata.namespace, metadata.generateName)",
 			},
 			{
-				Rule: "!self.startsWith('/metadata/ownerReferences') && !self.startsWith('/metadata/managedFields') && " +
-					"!self.startsWith('/metadata/resourceVersion') && self != '/metadata/uid' && self != '/status' && !self.startsWith('/status/')",
-				Message: "the field is managed by the cluster (metadata.ownerReferences, metadata.managedFields, metadata.resourceVersion, metadata.uid, status)",
+				Rule: "!self.startsWith('/metadata/ownerReferences') && !self.startsWith('/metadata/managedFields') && !self.startsWith('/status/') && " +
+					"!(self in ['/status', '/metadata/uid', '/metadata/resourceVersion', '/metadata/generation', '/metadata/creationTimestamp', '/metadata/deletionTimestamp'])",
+				Message: "the field is managed by the cluster (metadata.ownerReferences, metadata.managedFields, metadata.resourceVersion, metadata.uid, " +
+					"metadata.generation, metadata.creationTimestamp, metadata.deletionTimestamp, status)",
 			},
+			{Rule: "!(self in [" + strings.Join(marks(), ", ") + "])", Message: "labels and annotations that mark copies (kubefed.io/managed, owner, applied, adopted) are set by the federation"},
 		},
 	}
+}
+
+// marks are the paths of what marks a copy, quoted.
+func marks() []string {
+	escape := strings.NewReplacer("/", "~1").Replace
+	out := []string{"'/metadata/labels/" + escape(fedv1.ManagedLabel) + "'"}
+	for _, a := range []string{fedv1.OwnerAnnotation, fedv1.AppliedAnnotation, fedv1.AdoptedAnnotation, fedv1.RevisionAnnotation} {
+		out = append(out, "'/metadata/annotations/"+escape(a)+"'")
+	}
+	return out
 }
 
 func status(t Target) props {
@@ -220,6 +282,14 @@ func replicaCounts() fields {
 
 func object(description string, properties fields, required ...string) props {
 	return props{Type: "object", Description: description, Properties: properties, Required: required}
+}
+
+func enum(values ...string) props {
+	p := props{Type: "string"}
+	for _, v := range values {
+		p.Enum = append(p.Enum, apiextv1.JSON{Raw: []byte(`"` + v + `"`)})
+	}
+	return p
 }
 
 func list(item props) props {

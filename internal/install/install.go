@@ -30,6 +30,7 @@ const (
 	Created    Result = "created"
 	Configured Result = "configured"
 	Unchanged  Result = "unchanged"
+	Removed    Result = "deleted"
 	// Skipped are objects of a kind that this version of Kubernetes does not have; what they do is done later, by the manager.
 	Skipped Result = "skipped: the host does not serve its kind"
 )
@@ -41,12 +42,16 @@ type Installer struct {
 	DryRun dryrun.Mode
 	// Told is called after each object.
 	Told func(*unstructured.Unstructured, Result)
+	// Decides says whether the caller means the actions of an existing policy binding; nil, or false, and they stay as the
+	// administrator has set them.
+	Decides func(*unstructured.Unstructured) bool
 }
 
 // Install writes the objects in their order. Before the first object of a kind that it defined itself, it waits until the server
 // serves that kind.
 func (i Installer) Install(ctx context.Context, objects []*unstructured.Unstructured) error {
 	var defined []string
+	var refusing bool
 	for _, o := range objects {
 		if isOwn(o) && len(defined) > 0 && i.DryRun == dryrun.None {
 			if err := i.established(ctx, defined); err != nil {
@@ -62,17 +67,63 @@ func (i Installer) Install(ctx context.Context, objects []*unstructured.Unstruct
 		if o.GetKind() == "CustomResourceDefinition" {
 			defined = append(defined, o.GetName())
 		}
+		refusing = o.GetKind() == bindingKind && result == Created // of the last object
 	}
 	if i.DryRun != dryrun.None {
 		return nil
 	}
-	return i.admitted(ctx, objects)
+	if err := i.admitted(ctx, objects); err != nil || !refusing {
+		return err
+	}
+	return i.refused(ctx, objects)
 }
 
-// admitted waits until the server admits objects of the federated types. Where a MutatingAdmissionPolicy matches them, the server
-// answers 503 for the first seconds of a type, until it has learnt its schema; a user's first command should not meet that.
+// Remove deletes those of the objects that are there.
+func (i Installer) Remove(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, o := range objects {
+		live := o.DeepCopy()
+		err := i.Client.Get(ctx, client.ObjectKeyFromObject(o), live)
+		if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
+			continue
+		}
+		if err == nil {
+			err = client.IgnoreNotFound(i.DryRun.Writer(i.Client).Delete(ctx, live))
+		}
+		if err != nil {
+			return fail.API(i.At, "delete "+Name(o), err)
+		}
+		i.Told(o, Removed)
+	}
+	return nil
+}
+
+// refused waits until the policies count, which takes the server about a second: the last of them refuses a FederatedNamespace that is not
+// named as its namespace is. A server that does not refuse it is not waited for any longer; it is let be, as the policy's actions may be
+// somebody's choice.
+func (i Installer) refused(ctx context.Context, objects []*unstructured.Unstructured) error {
+	for _, probe := range federated(objects) {
+		if probe.GetKind() != "FederatedNamespace" {
+			continue
+		}
+		err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
+			return i.Client.Create(ctx, probe.DeepCopy(), client.DryRunAll) != nil, nil
+		})
+		if err != nil && ctx.Err() != nil {
+			return fail.API(i.At, "wait for the admission policies", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// admitted waits until the server admits objects of the federated types, and settings. Where a MutatingAdmissionPolicy matches them, the
+// server answers 503 for the first seconds of a type, until it has learnt its schema; a user's first command should not meet that.
 func (i Installer) admitted(ctx context.Context, objects []*unstructured.Unstructured) error {
 	probes := federated(objects)
+	for _, o := range objects {
+		if o.GetKind() == "KubeFedConfig" {
+			probes = append(probes, o)
+		}
+	}
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		for len(probes) > 0 {
 			err := i.Client.Create(ctx, probes[0].DeepCopy(), client.DryRunAll)
@@ -132,6 +183,9 @@ func (i Installer) write(ctx context.Context, o *unstructured.Unstructured) (Res
 		return Unchanged, nil // settings, types and the namespace's labels are the user's once they exist
 	}
 	applied := o.DeepCopy()
+	if o.GetKind() == bindingKind && !absent && (i.Decides == nil || !i.Decides(o)) {
+		keepActions(applied, live)
+	}
 	err = c.Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner(FieldManager), client.ForceOwnership)
 	switch {
 	case err != nil && i.DryRun == dryrun.Server && (apierrors.IsNotFound(err) || meta.IsNoMatchError(err)):
@@ -144,6 +198,15 @@ func (i Installer) write(ctx context.Context, o *unstructured.Unstructured) (Res
 		return Unchanged, nil
 	default:
 		return Configured, nil
+	}
+}
+
+const bindingKind = "ValidatingAdmissionPolicyBinding"
+
+// keepActions leaves to the administrator whether a policy refuses, warns or only notes.
+func keepActions(applied, live *unstructured.Unstructured) {
+	if actions, ok, _ := unstructured.NestedSlice(live.Object, "spec", "validationActions"); ok {
+		_ = unstructured.SetNestedSlice(applied.Object, actions, "spec", "validationActions")
 	}
 }
 

@@ -35,6 +35,7 @@ type LocalSecretReference struct {
 	// Name of the secret; its key "token" holds a bearer token.
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be the name of a Secret: lower case letters, digits, '-' and '.'"
 	Name string `json:"name"`
 }
 
@@ -42,6 +43,10 @@ type LocalSecretReference struct {
 type KubeFedClusterSpec struct {
 	// APIEndpoint of the member: https://host:port, host:port or a bare host.
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	// +kubebuilder:validation:XValidation:rule="!self.contains('://') || self.startsWith('https://') || self.startsWith('http://')",message="scheme must be http or https"
+	// +kubebuilder:validation:XValidation:rule="isURL(self.contains('://') ? self : 'https://' + self) && url(self.contains('://') ? self : 'https://' + self).getHostname() != ''",message="must be https://host:port, host:port or a host"
+	// +kubebuilder:validation:XValidation:rule="!isURL(self.contains('://') ? self : 'https://' + self) || url(self.contains('://') ? self : 'https://' + self).getPort() == '' || (url(self.contains('://') ? self : 'https://' + self).getPort().size() <= 5 && int(url(self.contains('://') ? self : 'https://' + self).getPort()) >= 1 && int(url(self.contains('://') ? self : 'https://' + self).getPort()) <= 65535)",message="port must be from 1 to 65535"
 	APIEndpoint string `json:"apiEndpoint"`
 	// CABundle is the PEM bundle that the member's certificate is verified against.
 	// +optional
@@ -55,7 +60,9 @@ type KubeFedClusterSpec struct {
 	DisabledTLSValidations []TLSValidation `json:"disabledTLSValidations,omitempty"`
 	// ProxyURL is the proxy to reach the member by: http, https or socks5.
 	// +optional
+	// +kubebuilder:validation:MaxLength=2048
 	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^(http|https|socks5)://')",message="proxy URL scheme must be one of: [http, https, socks5]"
+	// +kubebuilder:validation:XValidation:rule="self == '' || (isURL(self) && url(self).getHostname() != '')",message="must be a URL with a host, as in http://proxy.example.com:3128"
 	ProxyURL string `json:"proxyURL"`
 }
 

@@ -51,6 +51,9 @@ type KubeFedConfigSpec struct {
 	// +optional
 	LeaderElect *LeaderElectConfig `json:"leaderElect,omitempty"`
 	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=64
 	FeatureGates []FeatureGatesConfig `json:"featureGates,omitempty"`
 	// +optional
 	ClusterHealthCheck *ClusterHealthCheckConfig `json:"clusterHealthCheck,omitempty"`
@@ -64,26 +67,34 @@ type KubeFedConfigSpec struct {
 type DurationConfig struct {
 	// AvailableDelay was KubeFed's wait after a member came back (20s). Hansa acts at once; the value is accepted and unused.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	AvailableDelay *metav1.Duration `json:"availableDelay,omitempty"`
 	// UnavailableDelay is how long the replicas of a ReplicaSchedulingPreference stay with a member that went away, default 1m. All else
 	// acts at once.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	UnavailableDelay *metav1.Duration `json:"unavailableDelay,omitempty"`
 	// CacheSyncTimeout was the time after which KubeFed died of a member that could not be listed (5m). Accepted and unused.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	CacheSyncTimeout *metav1.Duration `json:"cacheSyncTimeout,omitempty"`
 }
 
 // LeaderElectConfig holds the leader election's times.
+// +kubebuilder:validation:XValidation:rule="(has(self.leaseDuration) ? duration(self.leaseDuration) : duration('15s')) > (has(self.renewDeadline) ? duration(self.renewDeadline) : duration('10s'))",message="leaseDuration must be greater than renewDeadline (defaults: 15s, 10s)"
+// +kubebuilder:validation:XValidation:rule="(has(self.renewDeadline) ? duration(self.renewDeadline) : duration('10s')).getMilliseconds() * 10 > (has(self.retryPeriod) ? duration(self.retryPeriod) : duration('5s')).getMilliseconds() * 12",message="renewDeadline must be greater than retryPeriod*JitterFactor(1.2) (defaults: 10s, 5s)"
 type LeaderElectConfig struct {
 	// LeaseDuration, default 15s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	LeaseDuration *metav1.Duration `json:"leaseDuration,omitempty"`
 	// RenewDeadline, default 10s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	RenewDeadline *metav1.Duration `json:"renewDeadline,omitempty"`
 	// RetryPeriod, default 5s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	RetryPeriod *metav1.Duration `json:"retryPeriod,omitempty"`
 	// ResourceLock: KubeFed's configmaps and endpoints are accepted; Hansa always uses Leases.
 	// +optional
@@ -93,6 +104,9 @@ type LeaderElectConfig struct {
 
 // FeatureGatesConfig switches one feature gate.
 type FeatureGatesConfig struct {
+	// Name of the gate, in its own spelling.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
 	Name          string            `json:"name"`
 	Configuration ConfigurationMode `json:"configuration"`
 }
@@ -101,6 +115,7 @@ type FeatureGatesConfig struct {
 type ClusterHealthCheckConfig struct {
 	// Period between two probes, default 10s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	Period *metav1.Duration `json:"period,omitempty"`
 	// FailureThreshold is the number of failures in a row after which a member is not ready, default 3.
 	// +optional
@@ -112,6 +127,7 @@ type ClusterHealthCheckConfig struct {
 	SuccessThreshold *int64 `json:"successThreshold,omitempty"`
 	// Timeout of a probe, default 3s.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]*)?(ns|us|ms|s|m|h))+$') && duration(self) > duration('0s')",message="should be greater than 0, as 30s or 1m30s is"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 

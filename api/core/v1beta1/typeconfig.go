@@ -6,12 +6,20 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 type APIResource struct {
 	// Group; empty is the core group.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')",message="must be a DNS-1123 subdomain, as in apps or types.kubefed.io"
 	Group string `json:"group,omitempty"`
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be a DNS-1035 label, as in v1beta1"
 	Version string `json:"version"`
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.lowerAscii().matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must, in lower case, be a DNS-1035 label, as Deployment is"
 	Kind string `json:"kind"`
 	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self == '' || self.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",message="must be a DNS-1035 label, as in deployments"
 	PluralName string        `json:"pluralName"`
 	Scope      ResourceScope `json:"scope"`
 }
@@ -37,6 +45,7 @@ type FederatedTypeConfigSpec struct {
 	FederatedType APIResource `json:"federatedType"`
 	// StatusType is only for the older collection of a service's status.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="has(self.group) && self.group.contains('.')",message="group should be a domain with at least one dot"
 	StatusType *APIResource `json:"statusType,omitempty"`
 	// StatusCollection, if Enabled, has the federated objects tell how their copies fare. Absent is Disabled.
 	// +optional
