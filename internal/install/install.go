@@ -194,11 +194,20 @@ func (i Installer) write(ctx context.Context, o *unstructured.Unstructured) (Res
 		return "", err
 	case absent:
 		return Created, nil
-	case applied.GetResourceVersion() == live.GetResourceVersion():
+	case same(applied, live):
 		return Unchanged, nil
 	default:
 		return Configured, nil
 	}
+}
+
+// same says whether applying changed nothing. A generation, where the kind has one, leaves out what the cluster's own controllers write
+// into the status meanwhile.
+func same(applied, live *unstructured.Unstructured) bool {
+	if g := live.GetGeneration(); g != 0 {
+		return applied.GetGeneration() == g
+	}
+	return applied.GetResourceVersion() == live.GetResourceVersion()
 }
 
 const bindingKind = "ValidatingAdmissionPolicyBinding"
