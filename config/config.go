@@ -24,9 +24,6 @@ import (
 //go:embed *.yaml crd/*.yaml types/*.yaml rbac/*.yaml policy/*.yaml
 var files embed.FS
 
-// finalizerPolicy sets the finalizer of federated objects as they are created.
-const finalizerPolicy = "kubefed-finalizer"
-
 // Objects are all objects of an installation, in the order in which they can be created: the namespace, the definitions, the
 // rights, the settings, the ten default types, the admission policies.
 func Objects(namespace string, scope fedv1.ResourceScope) ([]*unstructured.Unstructured, error) {
@@ -97,7 +94,7 @@ func confine(o *unstructured.Unstructured, namespace string) bool {
 	if !isPolicy(o) {
 		return true
 	}
-	needed := o.GetName() != finalizerPolicy
+	needed := o.GetName() != fedv1.FinalizerPolicy
 	o.SetName(o.GetName() + "-" + namespace)
 	if policy, isBinding, _ := unstructured.NestedString(o.Object, "spec", "policyName"); isBinding {
 		_ = unstructured.SetNestedField(o.Object, policy+"-"+namespace, "spec", "policyName")

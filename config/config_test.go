@@ -119,7 +119,7 @@ func TestPoliciesOfANamespaceAreItsOwn(t *testing.T) {
 	for _, o := range objects {
 		switch {
 		case !isPolicy(o):
-		case !strings.HasSuffix(o.GetName(), "-elsewhere"), strings.HasPrefix(o.GetName(), finalizerPolicy):
+		case !strings.HasSuffix(o.GetName(), "-elsewhere"), strings.HasPrefix(o.GetName(), fedv1.FinalizerPolicy):
 			t.Errorf("%s %s is not for this namespace", o.GetKind(), o.GetName())
 		case strings.HasSuffix(o.GetKind(), "Binding"):
 			of, _, _ := unstructured.NestedString(o.Object, "spec", "policyName")
@@ -165,7 +165,7 @@ func TestPoliciesNameTheDefaultTypes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, rules := range map[string]string{finalizerPolicy: "resourceRules", RequesterPolicy: "resourceRules", RequesterPolicy + "-types": "excludeResourceRules"} {
+	for name, rules := range map[string]string{fedv1.FinalizerPolicy: "resourceRules", RequesterPolicy: "resourceRules", RequesterPolicy + "-types": "excludeResourceRules"} {
 		for _, o := range objects {
 			list, ok, _ := unstructured.NestedSlice(o.Object, "spec", "matchConstraints", rules)
 			if o.GetName() != name || !ok {

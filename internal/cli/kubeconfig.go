@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -115,7 +116,7 @@ func (c kubecontext) open(ctx context.Context, s Streams) (join.Cluster, error) 
 	}
 	out.Config.QPS = -1
 	out.Config.Timeout = requestTimeout
-	out.Config.WarningHandler = rest.NewWarningWriter(s.Err, rest.WarningWriterOptions{Deduplicate: true})
+	out.Config.WarningHandler = plainWarnings{rest.NewWarningWriter(s.Err, rest.WarningWriterOptions{Deduplicate: true})}
 	if err := reach(ctx, out); err != nil {
 		return out, err
 	}
@@ -158,4 +159,13 @@ func scheme() *runtime.Scheme {
 		}
 	}
 	return s
+}
+
+// plainWarnings print the warnings of admission policies as those of others: without the policy's name.
+type plainWarnings struct{ rest.WarningHandler }
+
+var ofPolicy = regexp.MustCompile(`^Validation failed for ValidatingAdmissionPolicy '[^']*' with binding '[^']*': `)
+
+func (w plainWarnings) HandleWarningHeader(code int, agent, text string) {
+	w.WarningHandler.HandleWarningHeader(code, agent, ofPolicy.ReplaceAllString(text, ""))
 }

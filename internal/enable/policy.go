@@ -13,19 +13,16 @@ import (
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
 
-// finalizerPolicy sets the finalizer of federated objects as they are created; see config/policy.
-const finalizerPolicy = "kubefed-finalizer"
-
 // unlist takes a type off the list of those whose new objects get the finalizer: nobody would take it away again. A host may have
 // no such policy.
 func unlist(ctx context.Context, c client.Client, federated fedv1.APIResource) error {
 	policy := &admissionv1.MutatingAdmissionPolicy{}
-	err := c.Get(ctx, client.ObjectKey{Name: finalizerPolicy}, policy)
+	err := c.Get(ctx, client.ObjectKey{Name: fedv1.FinalizerPolicy}, policy)
 	if apierrors.IsNotFound(err) || meta.IsNoMatchError(err) {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read MutatingAdmissionPolicy %s: %w", finalizerPolicy, err)
+		return fmt.Errorf("read MutatingAdmissionPolicy %s: %w", fedv1.FinalizerPolicy, err)
 	}
 	if !dropResource(policy, federated) {
 		return nil
@@ -36,7 +33,7 @@ func unlist(ctx context.Context, c client.Client, federated fedv1.APIResource) e
 		err = c.Update(ctx, policy)
 	}
 	if err != nil {
-		return fmt.Errorf("write MutatingAdmissionPolicy %s: %w", finalizerPolicy, err)
+		return fmt.Errorf("write MutatingAdmissionPolicy %s: %w", fedv1.FinalizerPolicy, err)
 	}
 	return nil
 }

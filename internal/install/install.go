@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/dryrun"
 	"github.com/hansa-io/hansa/internal/fail"
 )
@@ -51,7 +52,7 @@ type Installer struct {
 // serves that kind.
 func (i Installer) Install(ctx context.Context, objects []*unstructured.Unstructured) error {
 	var defined []string
-	var refusing bool
+	created := map[string]bool{}
 	for _, o := range objects {
 		if isOwn(o) && len(defined) > 0 && i.DryRun == dryrun.None {
 			if err := i.established(ctx, defined); err != nil {
@@ -64,18 +65,20 @@ func (i Installer) Install(ctx context.Context, objects []*unstructured.Unstruct
 			return fail.API(i.At, "apply "+Name(o), err)
 		}
 		i.Told(o, result)
+		created[Name(o)] = result == Created
 		if o.GetKind() == "CustomResourceDefinition" {
 			defined = append(defined, o.GetName())
 		}
-		refusing = o.GetKind() == bindingKind && result == Created // of the last object
 	}
 	if i.DryRun != dryrun.None {
 		return nil
 	}
-	if err := i.admitted(ctx, objects); err != nil || !refusing {
-		return err
+	if last := objects[len(objects)-1]; last.GetKind() == bindingKind && created[Name(last)] {
+		if err := i.refused(ctx, objects); err != nil {
+			return err
+		}
 	}
-	return i.refused(ctx, objects)
+	return i.admitted(ctx, objects, created[finalizerBinding])
 }
 
 // Remove deletes those of the objects that are there.
@@ -106,7 +109,7 @@ func (i Installer) refused(ctx context.Context, objects []*unstructured.Unstruct
 			continue
 		}
 		err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 10*time.Second, true, func(ctx context.Context) (bool, error) {
-			return i.Client.Create(ctx, probe.DeepCopy(), client.DryRunAll) != nil, nil
+			return apierrors.IsInvalid(i.Client.Create(ctx, probe.DeepCopy(), client.DryRunAll)), nil
 		})
 		if err != nil && ctx.Err() != nil {
 			return fail.API(i.At, "wait for the admission policies", ctx.Err())
@@ -116,8 +119,9 @@ func (i Installer) refused(ctx context.Context, objects []*unstructured.Unstruct
 }
 
 // admitted waits until the server admits objects of the federated types, and settings. Where a MutatingAdmissionPolicy matches them, the
-// server answers 503 for the first seconds of a type, until it has learnt its schema; a user's first command should not meet that.
-func (i Installer) admitted(ctx context.Context, objects []*unstructured.Unstructured) error {
+// server answers 503 for the first seconds of a type, until it has learnt its schema; a user's first command should not meet that. While
+// a new policy does not count yet, what is admitted says nothing: it comes back without the finalizer.
+func (i Installer) admitted(ctx context.Context, objects []*unstructured.Unstructured, held bool) error {
 	probes := federated(objects)
 	for _, o := range objects {
 		if o.GetKind() == "KubeFedConfig" {
@@ -126,8 +130,9 @@ func (i Installer) admitted(ctx context.Context, objects []*unstructured.Unstruc
 	}
 	err := wait.PollUntilContextTimeout(ctx, 200*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		for len(probes) > 0 {
-			err := i.Client.Create(ctx, probes[0].DeepCopy(), client.DryRunAll)
-			if apierrors.IsServiceUnavailable(err) {
+			probe := probes[0].DeepCopy()
+			err := i.Client.Create(ctx, probe, client.DryRunAll)
+			if apierrors.IsServiceUnavailable(err) || err == nil && held && len(probe.GetFinalizers()) == 0 {
 				return false, nil
 			}
 			probes = probes[1:] // admitted, or refused for a reason that does not pass with time
@@ -210,7 +215,10 @@ func same(applied, live *unstructured.Unstructured) bool {
 	return applied.GetResourceVersion() == live.GetResourceVersion()
 }
 
-const bindingKind = "ValidatingAdmissionPolicyBinding"
+const (
+	bindingKind      = "ValidatingAdmissionPolicyBinding"
+	finalizerBinding = "mutatingadmissionpolicybinding.admissionregistration.k8s.io/" + fedv1.FinalizerPolicy
+)
 
 // keepActions leaves to the administrator whether a policy refuses, warns or only notes.
 func keepActions(applied, live *unstructured.Unstructured) {

@@ -86,7 +86,7 @@ var once sync.Once
 var shared *host
 
 // clusters installs once, for all tests.
-func clusters(t *testing.T) *host {
+func clusters(t testing.TB) *host {
 	t.Helper()
 	l := labs(t)
 	once.Do(func() { shared = prepare(t, l) })
@@ -96,7 +96,7 @@ func clusters(t *testing.T) *host {
 	return shared
 }
 
-func prepare(t *testing.T, l *lab.Lab) *host {
+func prepare(t testing.TB, l *lab.Lab) *host {
 	t.Helper()
 	h := &host{config: l.Config("host"), scheme: runtime.NewScheme(), bases: map[string]map[string]any{}}
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextv1.AddToScheme, fedv1.AddToScheme} {
@@ -135,7 +135,7 @@ func prepare(t *testing.T, l *lab.Lab) *host {
 }
 
 // as is a client of a user that hears the server's warnings.
-func (h *host) as(t *testing.T, user string, heard *warnings) client.Client {
+func (h *host) as(t testing.TB, user string, heard *warnings) client.Client {
 	t.Helper()
 	c := rest.CopyConfig(h.config)
 	c.Impersonate.UserName = user
@@ -284,7 +284,7 @@ func judge(t *testing.T, what string, want []string, got error) {
 }
 
 // documents reads the YAML documents of a file, whose numbers are as those of the API.
-func documents[T any](t *testing.T, file string) []T {
+func documents[T any](t testing.TB, file string) []T {
 	t.Helper()
 	data, err := os.ReadFile(file)
 	if err != nil {

@@ -33,7 +33,7 @@ func federated(kind, name string, spec map[string]any) *unstructured.Unstructure
 }
 
 // served waits until the type of an object is.
-func served(t *testing.T, c client.Client, o *unstructured.Unstructured) {
+func served(t testing.TB, c client.Client, o *unstructured.Unstructured) {
 	t.Helper()
 	lab.Eventually(t, time.Minute, o.GetKind()+" is served", func(ctx context.Context) error {
 		list := &unstructured.UnstructuredList{}

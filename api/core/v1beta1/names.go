@@ -52,6 +52,9 @@ const (
 	// copies may be removed there because of placements.
 	ApproveDeletionsAnnotation = "kubefed.io/approve-deletions"
 
+	// FinalizerPolicy (Hansa) is the name of the host's admission policy that sets the finalizer of federated objects as they are created.
+	FinalizerPolicy = "kubefed-finalizer"
+
 	// FieldManager is the owner of our fields in the members' objects.
 	FieldManager = "hansa"
 	// LockName is the name of the leader lock.
