@@ -96,6 +96,7 @@ func clusters(t testing.TB) *host {
 	return shared
 }
 
+// prepare installs on a fresh host and goes on at once: what is installed must count by then, and nothing may answer 503 any more.
 func prepare(t testing.TB, l *lab.Lab) *host {
 	t.Helper()
 	h := &host{config: l.Config("host"), scheme: runtime.NewScheme(), bases: map[string]map[string]any{}}
