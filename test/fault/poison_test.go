@@ -35,7 +35,7 @@ func TestPoison(t *testing.T) {
 		"override-to-text":  {"placement": everywhere, "template": fields{"data": fields{"a": "x"}}, "overrides": override(fields{"path": "/metadata/labels", "value": "x"}, fields{"path": "/data/b/c", "value": 1})},
 		"override-index":    {"placement": everywhere, "template": fields{"data": []any{}}, "overrides": override(fields{"path": "/data/99999999999999", "value": "x"})},
 		"override-identity": {"placement": everywhere, "template": fields{"data": fields{"a": "x"}}, "overrides": override(fields{"path": "/metadata/uid/", "value": "x"})},
-		"selector":          {"placement": fields{"clusterSelector": fields{"matchExpressions": []any{fields{"key": "a", "operator": "Nonsense"}}}}},
+		"selector":          {"placement": fields{"clusterSelector": fields{"matchLabels": fields{"a": "not a value!"}}}},
 		"status":            {"placement": everywhere, "template": fields{"status": fields{"a": "x"}}},
 	}
 	healthy := f.latencies("before", "m1 m2", 5)
