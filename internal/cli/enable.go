@@ -86,6 +86,9 @@ func (f *enableFlags) run(c *cobra.Command, args []string, s Streams) error {
 	if err := apply(ctx, host, p, f.dryRun, s); err != nil {
 		return err
 	}
+	if group := p.CRD.Spec.Group; group != enable.Group {
+		s.say(0, "WARNING: the requester check is about the group %s only: give rights on %s as if they were the rights on %s in all members", enable.Group, p.CRD.Name, p.Config.Name)
+	}
 	return f.warnMissing(ctx, host, p, s)
 }
 
