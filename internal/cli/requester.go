@@ -49,6 +49,7 @@ func (f *initFlags) requesterMode(ctx context.Context, host join.Cluster, all []
 	case bindings > 0:
 		return config.RequesterDeny, nil
 	case policies > 0:
+		s.say(0, "WARNING: who writes federated objects is not checked, as the bindings of the policy were removed; check it with: kubefedctl init --requester-check=Deny")
 		return config.RequesterOff, nil
 	}
 	return f.firstMode(ctx, host, s)
