@@ -88,8 +88,8 @@ func move(o *unstructured.Unstructured, namespace string) (*unstructured.Unstruc
 }
 
 // confine makes a policy that of one namespace, by name and by selector, so that several control planes of scope Namespaced do not
-// write each other's. It says whether such a control plane needs the object: the policy of the finalizer would hold objects without a
-// namespace, which nobody there lets go.
+// write each other's. It says whether such a control plane needs the object: the policy of the finalizer would hold FederatedNamespaces,
+// which nobody there lets go.
 func confine(o *unstructured.Unstructured, namespace string) bool {
 	if !isPolicy(o) {
 		return true
@@ -97,8 +97,12 @@ func confine(o *unstructured.Unstructured, namespace string) bool {
 	needed := o.GetName() != fedv1.FinalizerPolicy
 	o.SetName(o.GetName() + "-" + namespace)
 	if policy, isBinding, _ := unstructured.NestedString(o.Object, "spec", "policyName"); isBinding {
+		every := []any{"*"}
 		_ = unstructured.SetNestedField(o.Object, policy+"-"+namespace, "spec", "policyName")
 		_ = unstructured.SetNestedField(o.Object, namespace, "spec", "matchResources", "namespaceSelector", "matchLabels", corev1.LabelMetadataName)
+		_ = unstructured.SetNestedSlice(o.Object, []any{map[string]any{
+			"apiGroups": every, "apiVersions": every, "operations": every, "resources": every, "scope": "Namespaced",
+		}}, "spec", "matchResources", "resourceRules") // a namespace selector selects all that is in no namespace
 	}
 	return needed
 }

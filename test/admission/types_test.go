@@ -14,7 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/config"
 	"github.com/hansa-io/hansa/internal/enable"
+	"github.com/hansa-io/hansa/internal/fail"
+	"github.com/hansa-io/hansa/internal/install"
 	"github.com/hansa-io/hansa/internal/lab"
 )
 
@@ -50,11 +53,11 @@ func TestTypesThatAreEnabledLater(t *testing.T) {
 	const rbac = "rbac.authorization.k8s.io"
 	for _, kind := range []string{"Role", "RoleBinding"} {
 		pair := target(rbac, "v1", kind, strings.ToLower(kind)+"s", fedv1.ScopeNamespaced)
-		crd, config := enable.CRD(pair, enable.Group, enable.Version), enable.TypeConfig(pair, enable.Group, enable.Version, fedv1.DefaultNamespace)
+		crd, typeConfig := enable.CRD(pair, enable.Group, enable.Version), enable.TypeConfig(pair, enable.Group, enable.Version, fedv1.DefaultNamespace)
 		if err := h.admin.Create(t.Context(), crd); err != nil {
 			t.Fatal(err)
 		}
-		if err := h.admin.Create(t.Context(), config); err != nil {
+		if err := h.admin.Create(t.Context(), typeConfig); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -138,6 +141,47 @@ func TestWhatIsStoredStays(t *testing.T) {
 			judge(t, "refused", c.refused, h.admin.Patch(t.Context(), stored.DeepCopy(), merge(c.patch), client.DryRunAll))
 		})
 	}
+}
+
+// The policies of a control plane of one namespace are about nothing outside of it. Each warns once, so warnings tell how many there are.
+func TestPoliciesOfANamespaceStayThere(t *testing.T) {
+	t.Parallel()
+	h := clusters(t)
+	objects, err := config.Objects("team", fedv1.ScopeNamespaced)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := install.Installer{Client: h.admin, At: fail.Place{Context: "host"}, Told: func(*unstructured.Unstructured, install.Result) {}}
+	if err := i.Install(t.Context(), objects); err != nil {
+		t.Fatal(err)
+	}
+	status := map[string]any{"template": map[string]any{"status": map[string]any{"a": "b"}}}
+	role := federated("FederatedClusterRole", "reader", status)
+	role.SetNamespace("")
+	elsewhere := federated("FederatedConfigMap", "web", status)
+	there := elsewhere.DeepCopy()
+	there.SetNamespace("team")
+	lab.Eventually(t, time.Minute, "the policies of the namespace count", func(ctx context.Context) error {
+		if heard := h.warnings(ctx, t, there); heard != 2 {
+			return fmt.Errorf("%d warnings", heard)
+		}
+		return nil
+	})
+	for _, o := range []*unstructured.Unstructured{role, elsewhere} {
+		if heard := h.warnings(t.Context(), t, o); heard != 1 {
+			t.Errorf("%s: %d warnings", o.GetKind(), heard)
+		}
+	}
+}
+
+// warnings counts what the server warns of when an object is created.
+func (h *host) warnings(ctx context.Context, t *testing.T, o *unstructured.Unstructured) int {
+	t.Helper()
+	heard := &warnings{}
+	if err := h.as(t, "", heard).Create(ctx, o.DeepCopy(), client.DryRunAll); err != nil {
+		t.Fatal(err)
+	}
+	return len(heard.texts)
 }
 
 // Overrides are applied in their order, so the order in which they were written last must be kept, whoever writes.
