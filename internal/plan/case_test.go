@@ -165,7 +165,7 @@ func readWorld(t *testing.T, data []byte) plan.World {
 		Key: intent.Key{Namespace: "shop", Name: "web"}, MembersKnown: !f.Unread, Newest: f.Newest, Now: parseTime(t, f.Now),
 		Settings: plan.Settings{
 			ControlPlane: "cp", Adopt: f.Settings.Adopt == nil || *f.Settings.Adopt, DeletionDeadline: 5 * time.Minute, Accepted: f.Settings.Accepted,
-			Idle: f.Settings.Idle,
+			Idle:             f.Settings.Idle,
 			SystemNamespaces: []string{"kube-system", "kube-public", "default", fedv1.DefaultNamespace},
 		},
 	}
