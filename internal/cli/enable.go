@@ -45,7 +45,7 @@ func enableVerb(s Streams) *cobra.Command {
 	c.Flags().StringVar(&f.request.TargetVersion, "version", "", "version of the type; else the one that the host prefers")
 	c.Flags().StringVar(&f.request.Group, "federated-group", enable.Group, "group of the federated type")
 	c.Flags().StringVar(&f.request.Version, "federated-version", enable.Version, "version of the federated type")
-	c.Flags().BoolVar(&f.collect, "status-collection", false, "whether the status of the objects in the members is collected; else as it is, and for a type that is new, for workloads only")
+	c.Flags().BoolVar(&f.collect, "status-collection", false, "collect the status of the objects in the members, or, with =false, do not; left out, a type keeps what it has, and a new one is collected if it is a workload")
 	c.Flags().StringVarP(&f.output, "output", "o", "", `print as "yaml" or "json" and write nothing`)
 	c.Flags().StringVarP(&f.file, "filename", "f", "", "file with an EnableTypeDirective, or - for stdin; the other flags on the type are then ignored")
 	complete(c, "output", words("yaml", "json"))
