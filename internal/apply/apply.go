@@ -1,5 +1,6 @@
 // Package apply answers: how does one verdict become true in one member? Do takes one step, makes at most one write, guards it with
-// preconditions, and tells what came of it. Doing the same step twice is harmless.
+// preconditions, and tells what came of it. Doing the same step twice is harmless. A copy that KubeFed wrote takes one write more, once:
+// see claim.
 package apply
 
 import (
@@ -133,6 +134,11 @@ func (w Writer) place(ctx context.Context, s plan.Step) Result {
 		}
 	}
 	obj.SetUID(s.UID)
+	if s.Reason == plan.Claiming {
+		if _, err := w.claim(ctx, s); err != nil {
+			return failed("UpdateFailed", err)
+		}
+	}
 	done, err := w.update(ctx, s, obj)
 	switch {
 	case err == nil:
@@ -175,6 +181,11 @@ func (w Writer) adopt(ctx context.Context, s plan.Step) Result {
 	c := plan.CopyOf(found)
 	if reason, message := s.MayAdopt(c); reason != "" {
 		return Result{Outcome: plan.Outcome{State: plan.Refused, Reason: reason, Message: message}}
+	}
+	if c.ControlPlane == "" && c.Managed == "true" {
+		if found, err = w.claim(ctx, s); err != nil {
+			return failed("UpdateFailed", err)
+		}
 	}
 	obj := s.Object.DeepCopy()
 	obj.SetUID(found.UID)

@@ -119,6 +119,7 @@ type copyFile struct {
 	Revision     string `json:"revision"`
 	OwnsReplicas bool   `json:"ownsReplicas"`
 	Adopted      bool   `json:"adopted"`
+	Shared       bool   `json:"shared"`
 	Deleting     bool   `json:"deleting"`
 	// Health is a state; nothing is collected where it is absent.
 	Health plan.HealthState `json:"health"`
@@ -268,7 +269,7 @@ func readMember(t *testing.T, w plan.World, f memberFile) plan.Member {
 	if c := f.Copy; c != nil {
 		m.Copy = &plan.Copy{
 			UID: cmp.Or(c.UID, types.UID(f.Name+"-copy")), ResourceVersion: "7", Managed: "true",
-			Applied: current(c.Applied), Fields: cmp.Or(c.Fields, "f"), Revision: c.Revision, OwnsReplicas: c.OwnsReplicas, Adopted: c.Adopted, Deleting: c.Deleting,
+			Applied: current(c.Applied), Fields: cmp.Or(c.Fields, "f"), Revision: c.Revision, OwnsReplicas: c.OwnsReplicas, Adopted: c.Adopted, Shared: c.Shared, Deleting: c.Deleting,
 		}
 		if owner := cmp.Or(c.Owner, "cp/u1"); owner != "none" {
 			cp, uid, _ := strings.Cut(owner, "/")

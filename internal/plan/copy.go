@@ -22,6 +22,7 @@ func CopyOf(m metav1.Object) *Copy {
 	c := &Copy{
 		UID:             m.GetUID(),
 		ResourceVersion: m.GetResourceVersion(),
+		Generation:      m.GetGeneration(),
 		Managed:         m.GetLabels()[fedv1.ManagedLabel],
 		ControlPlane:    controlPlane,
 		Owner:           types.UID(owner),
@@ -30,13 +31,14 @@ func CopyOf(m metav1.Object) *Copy {
 		Deleting:        m.GetDeletionTimestamp() != nil,
 	}
 	for _, e := range m.GetManagedFields() {
-		if e.Manager == fedv1.FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == "" && e.FieldsV1 != nil {
+		if IsOurs(e) && e.FieldsV1 != nil {
 			c.Fields, c.OwnsReplicas = fieldSet(e.FieldsV1.GetRawBytes())
 			if bytes.Contains(e.FieldsV1.GetRawBytes(), revisionField) {
 				c.Revision = m.GetAnnotations()[fedv1.RevisionAnnotation]
 			}
 		}
 	}
+	c.Shared = shared(m.GetManagedFields())
 	return c
 }
 

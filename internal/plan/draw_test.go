@@ -203,7 +203,7 @@ func drawMember(t *rapid.T, w plan.World, name string) plan.Member {
 func drawCopy(t *rapid.T, applied string) *plan.Copy {
 	c := &plan.Copy{
 		UID: "c1", ResourceVersion: "7", Managed: "true", Applied: applied, Fields: oneOf(t, "fields", "f", "f", "g"),
-		OwnsReplicas: rapid.Bool().Draw(t, "owns replicas"), Adopted: rarely(t, 4, "adopted"), Deleting: rarely(t, 6, "terminating"),
+		OwnsReplicas: rapid.Bool().Draw(t, "owns replicas"), Adopted: rarely(t, 4, "adopted"), Shared: rarely(t, 6, "shared"), Deleting: rarely(t, 6, "terminating"),
 	}
 	if mark := oneOf(t, "owner", "cp/u1", "cp/u1", "cp/u0", "other/u9", ""); mark != "" {
 		cp, uid, _ := strings.Cut(mark, "/")

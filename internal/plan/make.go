@@ -154,7 +154,7 @@ func place(w World, m Member) Step {
 		return Step{Verdict: Place, Reason: InSync, Version: v}
 	case w.behind(m):
 		return hold(RecoveryHold, RecoveryMessage)
-	case c.ControlPlane == "":
+	case c.ControlPlane == "" || c.Shared:
 		return rendered(w, m, v, Step{Reason: Claiming, UID: c.UID})
 	default:
 		return rendered(w, m, v, Step{Reason: Updating, UID: c.UID})

@@ -35,7 +35,7 @@ type Reason string
 const (
 	// InSync: the member holds what it should.
 	InSync Reason = "InSync"
-	// Creating, Updating and Claiming: the member lacks the object, holds an older form, or holds it under KubeFed's mark alone.
+	// Creating, Updating and Claiming: the member lacks the object, holds an older form, or holds one that KubeFed wrote.
 	Creating Reason = "Creating"
 	Updating Reason = "Updating"
 	Claiming Reason = "Claiming"

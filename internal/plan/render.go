@@ -194,10 +194,10 @@ func texts(obj *unstructured.Unstructured, field string) (map[string]string, err
 }
 
 // inSync says whether a copy is as last applied, and what was applied is what should be: the inputs are the same, our fields are
-// still ours, and it is the object that we applied to.
+// still ours, and ours alone, and it is the object that we applied to.
 func inSync(w World, m Member, version string) bool {
 	c, r := m.Copy, m.Record
-	if r == nil || c.UID != r.UID || c.Applied != version || r.Version != version+"."+c.Fields {
+	if r == nil || c.Shared || c.UID != r.UID || c.Applied != version || r.Version != version+"."+c.Fields {
 		return false
 	}
 	if c.ControlPlane != w.Settings.ControlPlane || c.Owner != w.Intent.UID {

@@ -102,6 +102,8 @@ type Member struct {
 type Copy struct {
 	UID             types.UID
 	ResourceVersion string
+	// Generation of the object; 0 for kinds that have none.
+	Generation int64
 	// Managed is the value of the label kubefed.io/managed.
 	Managed string
 	// ControlPlane and Owner are the two halves of the owner annotation; empty if there is none.
@@ -115,6 +117,8 @@ type Copy struct {
 	Fields string
 	// OwnsReplicas says that spec.replicas is ours.
 	OwnsReplicas bool
+	// Shared says that KubeFed, which wrote the object before us, still owns fields that are ours as well.
+	Shared bool
 	// Adopted says that the object was there before the federation took it.
 	Adopted bool
 	// Deleting says that the object is being deleted.

@@ -167,12 +167,10 @@ var adopting = []testCase{
 		s.has(configMaps, web, "", "metadata", "annotations", fedv1.AdoptedAnnotation)
 	}},
 	{"one with KubeFed's mark alone is taken over, and not noted as adopted", func(s *site) {
-		there := s.configMap(web, data("a", "0"))
-		there.SetLabels(map[string]string{fedv1.ManagedLabel: "true"})
-		s.creates(configMaps, there)
+		s.kubeFedWrites(configMaps, s.configMap(web, data("a", "0")), kubeFed)
 		step := place(s.configMap(web, data("a", "1")), "")
 		step.Adopt = false
-		s.do(configMaps, step, wants).is(plan.Done, plan.DidAdopt, 1)
+		s.do(configMaps, step, wants).is(plan.Done, plan.DidAdopt, 2)
 		s.has(configMaps, web, `"1"`, "data", "a")
 		s.has(configMaps, web, "", "metadata", "annotations", fedv1.AdoptedAnnotation)
 	}},
