@@ -47,6 +47,7 @@ type plane struct {
 	kinds    *federate.Kinds
 	fleet    *fleet.Fleet
 	debts    *federate.Debts
+	versions *federate.Versions
 	conduct  *federate.Reconciler
 
 	configEvents events.EventRecorder
@@ -79,10 +80,12 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 	})
 	p.kinds = federate.NewKinds(host, s.watched(), p.wake, p.fleet.Held)
 	p.debts = federate.NewDebts(core, s.namespace, p.wake, p.wakeAll)
+	p.versions = federate.NewVersions(host, s.watched(), s.propagatedVersions, p.kinds, p.wakeAll, log)
 	p.conduct = federate.New(federate.Options{
 		Kinds: p.kinds, Members: p.fleet, Debts: p.debts,
 		Ledger:   federate.NewLedger(f.budget, p.fleet.Count, p.approved),
 		Recovery: federate.NewRecovery(s.rollback, p.rolledBack),
+		Versions: p.versions,
 		Host:     host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
 		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa")), Log: log,
 	})
@@ -225,6 +228,7 @@ func (p *plane) addApprovals(context.Context, flags) error {
 func (p *plane) addStart(context.Context, flags) error {
 	return p.mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		go p.debts.Run(ctx)
+		go p.versions.Run(ctx)
 		if err := p.meet(ctx); err != nil {
 			return err
 		}

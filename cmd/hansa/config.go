@@ -86,6 +86,7 @@ func (p *plane) wakeFor(ctx context.Context, before, now settings.Settings) {
 	if _, raw := gates[fedv1.GateRawResourceStatusCollection]; push || raw {
 		p.wakeTypes(ctx)
 	}
+	p.versions.Turned()
 	if push || before.Adopt != now.Adopt {
 		p.wakeAll()
 	}

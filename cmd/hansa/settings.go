@@ -202,6 +202,11 @@ func (s *current) schedule() schedule.Settings {
 	return schedule.Settings{Enabled: in.Gates.On(fedv1.GateSchedulerPreferences), UnavailableDelay: in.UnavailableDelay}
 }
 
+// propagatedVersions says whether KubeFed's records of what was written where are kept.
+func (s *current) propagatedVersions() bool {
+	return s.in.Load().Gates.On(fedv1.GatePropagatedVersions)
+}
+
 func (s *current) plan() plan.Settings {
 	in := s.in.Load()
 	return plan.Settings{

@@ -41,6 +41,7 @@ type Reconciler struct {
 	debts    *Debts
 	ledger   *Ledger
 	recovery *Recovery
+	versions *Versions
 	host     host
 	settings func() plan.Settings
 	tell     func(intent.Type, *intent.Intent, []rollup.Event)
@@ -58,6 +59,8 @@ type Options struct {
 	Ledger  *Ledger
 	// Recovery restrains removals while the host is behind.
 	Recovery *Recovery
+	// Versions are KubeFed's records of what was written where.
+	Versions *Versions
 	// Host's API; Namespace is the KubeFed namespace in it.
 	Host      dynamic.Interface
 	Namespace string
@@ -72,7 +75,7 @@ type Options struct {
 // New returns a conductor.
 func New(o Options) *Reconciler {
 	return &Reconciler{
-		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger, recovery: o.Recovery,
+		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger, recovery: o.Recovery, versions: o.Versions,
 		host:     host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
 		settings: o.Settings, tell: o.Tell, log: o.Log,
 		waiting:  waiting{since: map[intent.Key]time.Time{}},
@@ -102,7 +105,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	if err = errors.Join(err, r.tellServices(ctx, p, world)); err != nil {
 		return reconcile.Result{}, fmt.Errorf("publish %v: %w", key, err)
 	}
-	return reconcile.Result{RequeueAfter: sooner(later, r.waiting.next(key, p, told, world.Now))}, nil
+	wait := sooner(later, r.waiting.next(key, p, told, world.Now))
+	if err := r.keepVersions(ctx, p, world, told); err != nil {
+		r.log.Error(err, "keep KubeFed's record") // it holds nothing up
+		wait = sooner(wait, recordAgain)
+	}
+	return reconcile.Result{RequeueAfter: wait}, nil
 }
 
 // Note tells, as an event on the federated object, what a step did otherwise than planned.

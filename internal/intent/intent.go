@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/hansa-io/hansa/internal/propagated"
 )
 
 // Intent is what one federated object asks for, and what was last told about it.
@@ -41,6 +43,9 @@ type Intent struct {
 	RetainReplicas bool
 	// PodSelector is the template's spec.selector as a text; empty if it has none.
 	PodSelector string
+
+	// Hashes of template and overrides, as KubeFed computes them; zero if it could not.
+	Hashes propagated.Hashes
 
 	// Problems make parts of the intent unusable, sorted by path.
 	Problems []Problem

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/propagated"
 )
 
 // Parse reads a federated object. It never fails: what it cannot use is in the result's Problems.
@@ -35,6 +36,7 @@ func Parse(obj *unstructured.Unstructured) *Intent {
 	if spec == nil && obj.Object["spec"] != nil {
 		p.problem(PartTemplate, "spec", "must be an object")
 	}
+	p.hashes(spec)
 	p.template(spec)
 	p.placement(p.object(spec, "placement", PartPlacement))
 	p.overrides(spec["overrides"])
@@ -73,6 +75,12 @@ func (p parser) object(parent map[string]any, key string, part Part) map[string]
 		}
 		p.problem(part, path, "must be an object")
 		return nil
+	}
+}
+
+func (p parser) hashes(spec map[string]any) {
+	if h, err := propagated.HashesOf(spec); err == nil {
+		p.intent.Hashes = h
 	}
 }
 

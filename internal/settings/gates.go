@@ -21,6 +21,7 @@ var gates = []gate{
 	{name: fedv1.GatePushReconciler, on: true},
 	{name: fedv1.GateSchedulerPreferences, on: true},
 	{name: fedv1.GateRawResourceStatusCollection},
+	{name: fedv1.GatePropagatedVersions},
 	{name: fedv1.GateCrossClusterServiceDiscovery, idle: "services are not told to other clusters yet"},
 	{name: fedv1.GateFederatedIngress, idle: "ingresses are not told to other clusters yet"},
 }

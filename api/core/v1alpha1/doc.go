@@ -1,4 +1,5 @@
-// Package v1alpha1 holds what is left of core.kubefed.io/v1alpha1: the status of services, as KubeFed's older collection tells it.
+// Package v1alpha1 holds what is left of core.kubefed.io/v1alpha1: the status of services, as KubeFed's older collection tells it, and
+// KubeFed's record of what it wrote where.
 //
 // +kubebuilder:object:generate=true
 // +groupName=core.kubefed.io

@@ -30,6 +30,9 @@ const (
 	GateRawResourceStatusCollection  = "RawResourceStatusCollection"
 	GateCrossClusterServiceDiscovery = "CrossClusterServiceDiscovery"
 	GateFederatedIngress             = "FederatedIngress"
+	// GatePropagatedVersions (Hansa) keeps KubeFed's PropagatedVersions. Off where it is not named: KubeFed refuses gates that it does not
+	// know, so that the name must not be written unasked.
+	GatePropagatedVersions = "PropagatedVersions"
 )
 
 // Conditions of a KubeFedConfig.

@@ -167,4 +167,3 @@ func withContainer(o *unstructured.Unstructured, name string) {
 	containers, _, _ := unstructured.NestedSlice(o.Object, at...)
 	_ = unstructured.SetNestedSlice(o.Object, append(containers, map[string]any{"name": name, "image": "never-pulled"}), at...)
 }
-
