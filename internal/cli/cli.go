@@ -173,7 +173,7 @@ type group struct {
 
 // groups are the verbs as --help lists them.
 var groups = []group{
-	{"start", "Get started:", []func(Streams) *cobra.Command{initVerb}},
+	{"start", "Get started:", []func(Streams) *cobra.Command{initVerb, takeoverVerb}},
 	{"clusters", "Clusters:", []func(Streams) *cobra.Command{joinVerb, unjoinVerb}},
 	{"federate", "Federate:", []func(Streams) *cobra.Command{enableVerb, disableVerb, federateVerb, orphaningVerb, resumeVerb}},
 	{"other", "Other commands:", []func(Streams) *cobra.Command{versionVerb}},

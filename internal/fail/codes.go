@@ -57,3 +57,11 @@ var (
 	PartlyFederated  = Code{"KF1404", Partial, "Only some of the objects were federated"}
 	NeverFederated   = Code{"KF1405", Refused, "The object must stay as each cluster has it"}
 )
+
+// KF18xx: taking a federation of KubeFed over, and back.
+var (
+	TakeoverBlocked = Code{"KF1801", Refused, "Something stands in the way of the take-over"}
+	TakeoverStuck   = Code{"KF1802", Partial, "What the take-over waits for does not come"}
+	NotTheSame      = Code{"KF1803", Conflict, "Copies are not the ones that were taken over"}
+	NoTakeover      = Code{"KF1804", Refused, "There is no take-over to undo"}
+)
