@@ -55,7 +55,10 @@ func uids(m *member, s *survey) ([]byte, error) {
 	if err := json.NewEncoder(z).Encode(all); err != nil {
 		return nil, err
 	}
-	return b.Bytes(), z.Close()
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 func readUIDs(raw []byte) (map[string]types.UID, error) {
@@ -64,7 +67,8 @@ func readUIDs(raw []byte) (map[string]types.UID, error) {
 		return nil, err
 	}
 	var all map[string]types.UID
-	return all, json.NewDecoder(z).Decode(&all)
+	err = json.NewDecoder(z).Decode(&all)
+	return all, err
 }
 
 // remember notes which copies there are, once: what is there when the take-over begins must be there when it ends.

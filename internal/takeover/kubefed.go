@@ -62,10 +62,18 @@ type holder struct {
 
 func (h holder) holds() bool { return h.who != "" && time.Now().Before(h.until) }
 
-// legacyLock is KubeFed's: an annotation on a ConfigMap, or on Endpoints.
+// legacyLock is KubeFed's: an annotation on a ConfigMap, or on Endpoints if the settings say so.
 func (f *Federation) legacyLock(ctx context.Context) (holder, error) {
 	var last holder
-	for _, kind := range []string{"ConfigMap", "Endpoints"} {
+	config, err := f.settings(ctx)
+	if err != nil {
+		return last, err
+	}
+	kinds := []string{"ConfigMap"}
+	if le := config.Spec.LeaderElect; le != nil && le.ResourceLock != nil && *le.ResourceLock == "endpoints" {
+		kinds = append(kinds, "Endpoints")
+	}
+	for _, kind := range kinds {
 		o := &metav1.PartialObjectMetadata{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: kind}}
 		err := f.client.Get(ctx, f.key(fedv1.LockName), o)
 		if apierrors.IsNotFound(err) {
