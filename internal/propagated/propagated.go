@@ -5,7 +5,7 @@ package propagated
 
 import (
 	"bytes"
-	"crypto/md5" //nolint:gosec // KubeFed's hash; nothing rests on its strength
+	"crypto/md5" // KubeFed's hash; nothing rests on its strength
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -72,7 +72,7 @@ func encode(v any) ([]byte, error) {
 }
 
 func sum(raw []byte) string {
-	h := md5.Sum(raw) //nolint:gosec // see the import
+	h := md5.Sum(raw)
 	return hex.EncodeToString(h[:])
 }
 

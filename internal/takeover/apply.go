@@ -218,9 +218,7 @@ func (f *Federation) verify(ctx context.Context, _ *survey) error {
 
 // unsettled lists the copies that are not as they should be, with why, and counts all.
 func (s *survey) unsettled() (open []string, copies int) {
-	for _, why := range s.untold {
-		open = append(open, why)
-	}
+	open = append(open, s.untold...)
 	for _, o := range s.objects {
 		for _, step := range o.plan.Steps {
 			if step.Verdict != plan.Place && (step.Verdict != plan.Hold || !step.Selected) {

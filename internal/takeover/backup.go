@@ -121,7 +121,7 @@ func (f *Federation) remade(ctx context.Context, s *survey) ([]string, error) {
 			return nil, fmt.Errorf("read the copies of %s in ConfigMap %s: %w", m.cluster.Name, BackupName, err)
 		}
 		for _, o := range s.objects {
-			was := before[o.Key.String()]
+			was := before[o.String()]
 			step, meant := o.plan.Step(m.cluster.Name)
 			if was == "" || !meant || !step.Selected {
 				continue

@@ -20,7 +20,9 @@ import (
 )
 
 // definition is a CRD as it should be, and as it is; live is nil if it is not there.
-type definition struct{ want, live *apiextv1.CustomResourceDefinition }
+type definition struct {
+	want, live *apiextv1.CustomResourceDefinition
+}
 
 // definitions are all that Hansa needs: its own, the ten default types, and those of the types that were enabled here. The status of a
 // federated object holds Hansa's record of the copies: a definition that does not know it would drop it.

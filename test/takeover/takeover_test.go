@@ -353,4 +353,86 @@ func TestThereAndBack(t *testing.T) {
 	s.types(0, map[string]func(){"Hansa leads; start it": s.startHansa}, "takeover", "apply", "--timeout", "60s")
 	s.same("the second take-over", before, s.copies())
 	s.marked()
+
+	t.Log("records are written while the gate is on, and a restart writes none")
+	s.gates("PropagatedVersions", "Enabled")
+	s.recorded("the gate is on")
+	n := len(s.recordWrites())
+	s.stopHansa()
+	watches := len(s.recordRequests("watch"))
+	s.startHansa()
+	lab.Eventually(t, 30*time.Second, "the new process to watch", func(context.Context) error {
+		if len(s.recordRequests("watch")) < watches+2 {
+			return errors.New("the records are not watched")
+		}
+		return nil
+	})
+	s.edits("FederatedConfigMap", "settings", `{"spec":{"template":{"data":{"c":"3"}}}}`)
+	s.recorded("a template has changed")
+	for _, r := range s.recordWrites()[n:] {
+		if r.Name != "configmap-settings" {
+			t.Errorf("a record of what has not changed was written: %+v", r)
+		}
+	}
+	s.gates("PropagatedVersions", "Disabled")
+	value := 4
+	lab.Eventually(t, 30*time.Second, "a change without a record", func(context.Context) error {
+		s.edits("FederatedConfigMap", "settings", fmt.Sprintf(`{"spec":{"template":{"data":{"c":"%d"}}}}`, value))
+		s.changed("business", "settings", fmt.Sprintf("map[a:business c:%d html:<&>]", value))
+		if value++; len(s.wouldWrite()) == 0 {
+			return errors.New("the record is up to date") // the manager had not heard of the gate yet
+		}
+		return nil
+	})
+	if n := s.records(); n != len(s.Objects) {
+		t.Errorf("with the gate off there are %d records left of %d", n, len(s.Objects))
+	}
+}
+
+// changed waits until a ConfigMap in a cluster has these data.
+func (s *stage) changed(cluster, name, data string) {
+	s.Helper()
+	lab.Eventually(s, 30*time.Second, "the change in "+cluster, func(context.Context) error {
+		if got := s.read(cluster, "v1", "ConfigMap", "shop", name, "data"); got != data {
+			return errors.New("the data are " + got)
+		}
+		return nil
+	})
+}
+
+// recorded waits until KubeFed's records say what is.
+func (s *stage) recorded(when string) {
+	s.Helper()
+	lab.Eventually(s, 30*time.Second, "the records when "+when, func(context.Context) error {
+		if list := s.wouldWrite(); len(list) > 0 {
+			return fmt.Errorf("KubeFed would rewrite %v", list)
+		}
+		return nil
+	})
+}
+
+// recordRequests are those for KubeFed's records, of one verb.
+func (s *stage) recordRequests(verb string) []lab.Request {
+	s.Helper()
+	return s.lab.Requests(s, host, func(r lab.Request) bool {
+		return r.Verb == verb && strings.Contains(r.Resource, "propagatedversions") && strings.HasPrefix(r.UserAgent, "hansa/")
+	})
+}
+
+func (s *stage) recordWrites() []lab.Request {
+	return slices.Concat(s.recordRequests("create"), s.recordRequests("patch"))
+}
+
+// gates sets a feature gate, and leaves the others to their defaults.
+func (s *stage) gates(name, configuration string) {
+	s.Helper()
+	o := &unstructured.Unstructured{}
+	o.SetAPIVersion("core.kubefed.io/v1beta1")
+	o.SetKind("KubeFedConfig")
+	o.SetNamespace(kubefed.Namespace)
+	o.SetName("kubefed")
+	patch := fmt.Sprintf(`{"spec":{"featureGates":[{"name":%q,"configuration":%q}]}}`, name, configuration)
+	if err := s.Host.Patch(s.Context(), o, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		s.Fatal(err)
+	}
 }

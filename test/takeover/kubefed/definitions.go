@@ -39,7 +39,8 @@ func root(properties fields, required ...string) fields {
 }
 
 // crd is a definition with one version, served and stored.
-func crd(group, version, kind, plural string, namespaced, status bool, schema fields, shortNames ...string) *unstructured.Unstructured {
+func crd(gv, kind, plural string, namespaced, status bool, schema fields, shortNames ...string) *unstructured.Unstructured {
+	group, version, _ := strings.Cut(gv, "/")
 	scope := "Cluster"
 	if namespaced {
 		scope = "Namespaced"
@@ -76,14 +77,14 @@ func definitions() []*unstructured.Unstructured {
 	}, "templateVersion", "overridesVersion")
 	duration := text
 	return []*unstructured.Unstructured{
-		crd(core, "v1beta1", "KubeFedCluster", "kubefedclusters", true, true, root(fields{
+		crd(core+"/v1beta1", "KubeFedCluster", "kubefedclusters", true, true, root(fields{
 			"spec": object(fields{
 				"apiEndpoint": text, "caBundle": fields{"type": "string", "format": "byte"}, "secretRef": object(fields{"name": text}, "name"),
 				"disabledTLSValidations": list(text), "proxyURL": text,
 			}, "apiEndpoint", "secretRef"),
 			"status": object(fields{"conditions": list(condition), "kubernetesVersion": text, "zones": list(text), "region": text}, "conditions"),
 		}, "spec"), "kfc"),
-		crd(core, "v1beta1", "KubeFedConfig", "kubefedconfigs", true, false, root(fields{"spec": object(fields{
+		crd(core+"/v1beta1", "KubeFedConfig", "kubefedconfigs", true, false, root(fields{"spec": object(fields{
 			"scope":              text,
 			"controllerDuration": object(fields{"availableDelay": duration, "unavailableDelay": duration, "cacheSyncTimeout": duration}),
 			"leaderElect":        object(fields{"leaseDuration": duration, "renewDeadline": duration, "retryPeriod": duration, "resourceLock": text}),
@@ -92,15 +93,15 @@ func definitions() []*unstructured.Unstructured {
 			"syncController":     object(fields{"maxConcurrentReconciles": number, "adoptResources": text}),
 			"statusController":   object(fields{"maxConcurrentReconciles": number}),
 		}, "scope")}, "spec")),
-		crd(core, "v1beta1", "FederatedTypeConfig", "federatedtypeconfigs", true, true, root(fields{
+		crd(core+"/v1beta1", "FederatedTypeConfig", "federatedtypeconfigs", true, true, root(fields{
 			"spec": object(fields{
 				"targetType": resource, "federatedType": resource, "statusType": resource, "propagation": text, "statusCollection": text,
 			}, "targetType", "federatedType", "propagation"),
 			"status": object(fields{"observedGeneration": number, "propagationController": text, "statusController": text}, "observedGeneration", "propagationController"),
 		}, "spec"), "ftc"),
-		crd(core, "v1alpha1", "PropagatedVersion", "propagatedversions", true, true, root(fields{"status": versions})),
-		crd(core, "v1alpha1", "ClusterPropagatedVersion", "clusterpropagatedversions", false, true, root(fields{"status": versions})),
-		crd("scheduling.kubefed.io", "v1alpha1", "ReplicaSchedulingPreference", "replicaschedulingpreferences", true, false, root(fields{
+		crd(core+"/v1alpha1", "PropagatedVersion", "propagatedversions", true, true, root(fields{"status": versions})),
+		crd(core+"/v1alpha1", "ClusterPropagatedVersion", "clusterpropagatedversions", false, true, root(fields{"status": versions})),
+		crd("scheduling.kubefed.io/v1alpha1", "ReplicaSchedulingPreference", "replicaschedulingpreferences", true, false, root(fields{
 			"spec": object(fields{
 				"targetKind": text, "totalReplicas": number3, "rebalance": flag, "intersectWithClusterSelector": flag,
 				"clusters": fields{"type": "object", "additionalProperties": object(fields{"minReplicas": number, "maxReplicas": number, "weight": number})},
@@ -171,7 +172,7 @@ func (t target) definition() *unstructured.Unstructured {
 	if t.short != "" {
 		short = append(short, "f"+t.short)
 	}
-	return crd("types.kubefed.io", "v1beta1", "Federated"+t.kind, "federated"+t.plural, t.inNamespaces(), true,
+	return crd("types.kubefed.io/v1beta1", "Federated"+t.kind, "federated"+t.plural, t.inNamespaces(), true,
 		root(fields{"spec": object(spec), "status": status}, "spec"), short...)
 }
 
