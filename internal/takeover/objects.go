@@ -99,7 +99,7 @@ func bare(o *unstructured.Unstructured) map[string]any {
 	}
 	for field, marks := range map[string][]string{
 		"labels":      {fedv1.ManagedLabel},
-		"annotations": {fedv1.OwnerAnnotation, fedv1.AppliedAnnotation, fedv1.AdoptedAnnotation},
+		"annotations": {fedv1.OwnerAnnotation, fedv1.AppliedAnnotation, fedv1.RevisionAnnotation, fedv1.AdoptedAnnotation},
 	} {
 		values, _ := metadata[field].(map[string]any)
 		for _, mark := range marks {

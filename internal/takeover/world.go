@@ -235,7 +235,7 @@ func (m *member) copy(t intent.Type, key intent.Key) *unstructured.Unstructured 
 
 // world is the member as the manager would see it, for one object.
 func (m *member) world(t intent.Type, w plan.World) plan.Member {
-	out := plan.Member{Name: m.cluster.Name, Labels: m.cluster.Labels, Host: m.host, Ready: m.err == nil, View: plan.ViewSynced}
+	out := plan.Member{Name: m.cluster.Name, Labels: m.cluster.Labels, Host: m.host, Revision: m.cluster.ResourceVersion, Ready: m.err == nil, View: plan.ViewSynced}
 	switch err := m.views[t.Name]; {
 	case apierrors.IsNotFound(err):
 		out.View, out.ViewMessage = plan.ViewMissing, "the cluster does not serve this type"

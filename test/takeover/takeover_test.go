@@ -133,7 +133,7 @@ func (s *stage) types(want int, on map[string]func(), words ...string) string {
 	s.Helper()
 	out := &console{on: on}
 	args := append(words, "--kubeconfig", s.lab.Kubeconfig(), "--host-cluster-context", host)
-	if got := cli.Run(s.Context(), args, cli.Streams{In: strings.NewReader(""), Out: out, Err: out}); got != want {
+	if got := cli.Run(s.Context(), append([]string{"kubefedctl"}, args...), cli.Streams{In: strings.NewReader(""), Out: out, Err: out}); got != want {
 		s.Fatalf("kubefedctl %s ended with %d, want %d:\n%s", strings.Join(words, " "), got, want, out.buf.String())
 	}
 	s.Logf("kubefedctl %s\n%s", strings.Join(words, " "), out.buf.String())
@@ -149,9 +149,9 @@ func (s *stage) prints(out string, lines ...string) {
 	}
 }
 
-var marks = []string{"kubefed.io/owner", "kubefed.io/applied"}
+var marks = []string{"kubefed.io/owner", "kubefed.io/applied", "kubefed.io/revision"}
 
-// copies are all copies, by cluster and name, without what a take-over may change: its two annotations, who owns which field, and the
+// copies are all copies, by cluster and name, without what a take-over may change: its annotations, who owns which field, and the
 // versions that every write moves.
 func (s *stage) copies() map[string]map[string]any {
 	s.Helper()
