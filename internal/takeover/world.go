@@ -101,7 +101,7 @@ func (f *Federation) reach(ctx context.Context, m *member) error {
 		return fmt.Errorf("read Secret %s: %w", name, err)
 	}
 	m.eternal = secret.Annotations[fedv1.CredentialExpiresAnnotation] == ""
-	config, err := cluster.Connect(&m.cluster, &secret, cluster.ConnectOptions{Version: version.Current().Version, QPS: -1})
+	config, err := cluster.Connect(&m.cluster, &secret, cluster.ConnectOptions{UserAgent: "kubefedctl/" + version.Current().Version, QPS: -1})
 	if err != nil {
 		return err
 	}
