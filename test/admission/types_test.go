@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -90,6 +91,22 @@ func TestTypesThatAreEnabledLater(t *testing.T) {
 			judge(t, "refused", want, h.as(t, "roles", nil).Create(t.Context(), c.object.DeepCopy(), client.DryRunAll))
 		})
 	}
+}
+
+// kubectl scale goes past the object itself; it asks for the right to scale the target.
+func TestScalingIsAskedFor(t *testing.T) {
+	t.Parallel()
+	h := clusters(t)
+	o := federated("FederatedDeployment", "scaled", map[string]any{"template": map[string]any{"spec": map[string]any{"replicas": int64(2)}}})
+	if err := h.admin.Create(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	scale := func(user string) error {
+		to := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: 3}}
+		return h.as(t, user, nil).SubResource("scale").Update(t.Context(), o.DeepCopy(), client.WithSubResourceBody(to), client.DryRunAll)
+	}
+	judge(t, "refused", nil, scale("editor"))
+	judge(t, "refused", []string{`user "federated-only" may not update deployments.apps "scaled" in namespace "shop"`}, scale("federated-only"))
 }
 
 // What KubeFed stored stays, and may be changed in other places, although it would not be let in any more.
