@@ -126,3 +126,12 @@ func load(glob string) ([]*unstructured.Unstructured, error) {
 	}
 	return out, nil
 }
+
+// Definitions are the CustomResourceDefinitions of an installation.
+func Definitions() ([]*unstructured.Unstructured, error) {
+	all, err := Objects(fedv1.DefaultNamespace, fedv1.ScopeCluster)
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(all, func(o *unstructured.Unstructured) bool { return o.GetKind() != "CustomResourceDefinition" }), nil
+}

@@ -66,9 +66,7 @@ func managerCommand() *cobra.Command {
 		},
 	}
 	fs := c.Flags()
-	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "path of a kubeconfig of the host; empty means the cluster of this pod, or else KUBECONFIG")
-	fs.StringVar(&f.context, "context", "", "context of the kubeconfig to use; empty means its current one")
-	fs.StringVar(&f.master, "master", "", "address of the host's API server, instead of that of the kubeconfig")
+	f.addHost(c)
 	fs.StringVar(&f.config, "kubefed-config", "", "file with a KubeFedConfig, which is used instead of the host's and not followed")
 	fs.StringVar(&f.namespace, "kubefed-namespace", "", "namespace of the control plane; empty means that of this pod, or else "+fedv1.DefaultNamespace)
 	fs.StringVar(&f.healthz, "healthz-addr", "", `address of /healthz and /readyz (default ":8080" in a pod, "127.0.0.1:8080" elsewhere; "0" is off)`)
@@ -113,6 +111,14 @@ func (f flags) validate() error {
 }
 
 var errFlag = errors.New("a flag must be more than 0 (a rate may also be negative: no limit)")
+
+// addHost adds the flags that lead to the host.
+func (f *flags) addHost(c *cobra.Command) {
+	fs := c.Flags()
+	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "path of a kubeconfig of the host; empty means the cluster of this pod, or else KUBECONFIG")
+	fs.StringVar(&f.context, "context", "", "context of the kubeconfig to use; empty means its current one")
+	fs.StringVar(&f.master, "master", "", "address of the host's API server, instead of that of the kubeconfig")
+}
 
 // complete fills in what depends on where the process runs.
 func (f flags) complete() (flags, *rest.Config, error) {

@@ -5,6 +5,7 @@ package install
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -186,6 +187,8 @@ func (i Installer) write(ctx context.Context, o *unstructured.Unstructured) (Res
 		return Skipped, nil
 	case !absent && (isOwn(o) || o.GetKind() == "Namespace"):
 		return Unchanged, nil // settings, types and the namespace's labels are the user's once they exist
+	case !absent && o.GetKind() == "CustomResourceDefinition":
+		return i.redefine(ctx, live, o)
 	}
 	applied := o.DeepCopy()
 	if o.GetKind() == bindingKind && !absent && (i.Decides == nil || !i.Decides(o)) {
@@ -258,6 +261,26 @@ func isEstablished(crd *apiextv1.CustomResourceDefinition) bool {
 		}
 	}
 	return false
+}
+
+// redefine replaces the spec of a definition. An apply would take away only what this installer has applied itself, and leave the
+// rules and columns that Helm or KubeFed wrote for an older release.
+func (i Installer) redefine(ctx context.Context, live, o *unstructured.Unstructured) (Result, error) {
+	next := live.DeepCopy()
+	next.Object["spec"] = o.DeepCopy().Object["spec"]
+	annotations := next.GetAnnotations()
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	maps.Copy(annotations, o.GetAnnotations())
+	next.SetAnnotations(annotations)
+	if err := i.DryRun.Writer(i.Client).Update(ctx, next, client.FieldOwner(FieldManager)); err != nil {
+		return "", err
+	}
+	if i.DryRun != dryrun.Client && next.GetResourceVersion() == live.GetResourceVersion() {
+		return Unchanged, nil
+	}
+	return Configured, nil
 }
 
 // Name is an object's name as kubectl prints it: "<kind>.<group>/<name>".
