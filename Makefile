@@ -9,7 +9,7 @@ GOTEST  := go test -timeout 20m
 GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo bench test fault test-all unit lint fmt gen gen-check lab lab-build lab-down clean
+.PHONY: help build image demo bench test fault test-all chart-test unit lint fmt gen gen-check lab lab-build lab-down clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -45,8 +45,11 @@ test: build lint gen-check ## everything that CI runs: vet, lint, unit and prope
 fault: build ## what happens when members, links, the host or the control plane itself break (about 7 minutes)
 	$(GOTEST) ./test/fault
 
-test-all: test ## the long suites as well
+test-all: test chart-test ## the long suites as well
 	HANSA_LONG=1 $(GOTEST) -timeout 60m ./test/fault
+
+chart-test: build ## the Helm chart, with Helm's library on real API servers (the first build takes 2 minutes of CPU time)
+	cd test/chart && go vet ./... && $(GOTEST) ./...
 
 unit: ## the tests that need no lab
 	$(GOTEST) -short ./...
@@ -60,10 +63,10 @@ fmt: bin/tools/golangci-lint ## format the code
 gen: bin/tools/controller-gen ## make the generated code and CRDs anew
 	bin/tools/controller-gen object paths=./api/...
 	bin/tools/controller-gen crd paths=./api/... output:crd:dir=config/crd
-	go generate ./config ./internal/cli
+	go generate ./config ./charts ./internal/cli
 
 gen-check: gen ## fail if generated files are not up to date
-	@git diff --exit-code --stat -- api config docs/reference || { echo "generated files have changed: commit what make gen made"; exit 1; }
+	@git diff --exit-code --stat -- api charts config docs/reference || { echo "generated files have changed: commit what make gen made"; exit 1; }
 
 bin/tools/%: tools/go.mod tools/go.sum
 	cd tools && go build -o ../bin/tools/ tool
