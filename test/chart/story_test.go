@@ -42,7 +42,7 @@ func helmMain() {
 }
 
 func kubefedctlMain() {
-	os.Exit(cli.Run(context.Background(), os.Args[1:], cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	os.Exit(cli.Run(context.Background(), os.Args, cli.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
 
 // nodeMain plays a node for Jobs: node NAMESPACE. It runs what their Pods would run, with the rights of their ServiceAccount, and tells the
