@@ -50,6 +50,10 @@ func kubefedctlMain() {
 func nodeMain() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if err := ownKubeconfig(); err != nil {
+		fmt.Fprintln(os.Stderr, "node:", err)
+		os.Exit(1)
+	}
 	for ctx.Err() == nil {
 		if err := playPods(ctx, os.Args[1]); err != nil && ctx.Err() == nil {
 			fmt.Fprintln(os.Stderr, "node:", err)
@@ -59,6 +63,19 @@ func nodeMain() {
 		case <-time.After(200 * time.Millisecond):
 		}
 	}
+}
+
+// ownKubeconfig makes this process use a copy: kubectl rewrites the file in place, and others read it meanwhile.
+func ownKubeconfig() error {
+	data, err := os.ReadFile(os.Getenv("KUBECONFIG"))
+	if err != nil {
+		return err
+	}
+	file := os.Getenv("KUBECONFIG") + ".node"
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return err
+	}
+	return os.Setenv("KUBECONFIG", file)
 }
 
 type pod struct {
