@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/rest"
@@ -65,6 +66,8 @@ type ConnectOptions struct {
 	Burst int
 	// Guard keeps a process that does not lead any more from members; nil lets everything pass.
 	Guard Guard
+	// dialled is told how long it took until a connection was open; nil is told nothing.
+	dialled func(time.Duration)
 }
 
 // Guard has the last word on what goes to a member, probes aside: they only read.
@@ -114,7 +117,7 @@ func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o Co
 	next := &link{address: a, token: token}
 	if l != nil && l.address == a {
 		next.identity, next.main, next.scout = l.identity, l.main, l.scout
-	} else if err := next.dig(o.Guard); err != nil {
+	} else if err := next.dig(o); err != nil {
 		return nil, err
 	}
 	next.identity.use(token)
@@ -122,16 +125,19 @@ func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o Co
 }
 
 // dig makes new transports. Nothing is dialled until they are used.
-func (l *link) dig(g Guard) (err error) {
+func (l *link) dig(o ConnectOptions) (err error) {
 	l.identity = &identity{ask: l.address.askAnew}
 	if l.main, err = l.address.open(l.identity.admit); err != nil {
 		return err
 	}
-	if g != nil {
-		l.main.DialContext = g.Dial(l.main.DialContext)
+	if o.Guard != nil {
+		l.main.DialContext = o.Guard.Dial(l.main.DialContext)
 	}
-	l.scout, err = l.address.open(nil)
-	return err
+	if l.scout, err = l.address.open(nil); err != nil {
+		return err
+	}
+	l.main.DialContext, l.scout.DialContext = timed(l.main.DialContext, o.dialled), timed(l.scout.DialContext, o.dialled)
+	return nil
 }
 
 // equip makes the config and the client.

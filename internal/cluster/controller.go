@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -19,12 +19,12 @@ import (
 	ctrlcluster "sigs.k8s.io/controller-runtime/pkg/cluster"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
-	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/meter"
 	"github.com/hansa-io/hansa/internal/settings"
 )
 
@@ -60,8 +60,8 @@ type Options struct {
 	Log logr.Logger
 	// Clock to measure by; nil is the real one.
 	Clock clock.Clock
-	// Metrics is where the metrics are registered; nil is controller-runtime's registry.
-	Metrics prometheus.Registerer
+	// Metrics is where the metrics are registered; nil is nowhere.
+	Metrics *meter.Set
 }
 
 // NamespaceID is the ID of a cluster of which only the KubeFed namespace can be seen.
@@ -85,8 +85,10 @@ type Controller struct {
 // kept is a keeper at work, or one that is ending.
 type kept struct {
 	*keeper
-	of  types.UID // the KubeFedCluster; "" once it is gone
-	end context.CancelCauseFunc
+	of types.UID // the KubeFedCluster; "" once it is gone
+	// left is when it was seen to be gone; zero while it is not.
+	left time.Time
+	end  context.CancelCauseFunc
 }
 
 // errLeft ends the keeper of a member that left, as against one that ends with the control plane.
@@ -94,13 +96,11 @@ var errLeft = errors.New("the KubeFedCluster was deleted")
 
 // New makes a Controller; nothing happens before Start.
 func New(o Options) (*Controller, error) {
-	if o.Metrics == nil {
-		o.Metrics = ctrlmetrics.Registry
-	}
-	m, err := newMetrics(o.Metrics)
-	if err != nil {
+	m := newMetrics(o.Metrics)
+	if err := o.Metrics.Err(); err != nil {
 		return nil, err
 	}
+	o.Connect.dialled = m.dialled
 	if o.Clock == nil {
 		o.Clock = clock.RealClock{}
 	}
@@ -243,8 +243,9 @@ func (c *Controller) meet(ctx context.Context, r record) {
 		return
 	}
 	own, end := context.WithCancelCause(ctx)
-	now := &kept{newKeeper(r, c.powers(), c.setting, c.log.WithValues("cluster", name)), r.cluster.UID, end}
+	now := &kept{keeper: newKeeper(r, c.powers(), c.setting, c.log.WithValues("cluster", name)), of: r.cluster.UID, end: end}
 	c.keepers[name] = now
+	c.count()
 	if before != nil {
 		before.end(errLeft)
 	}
@@ -272,14 +273,24 @@ func (c *Controller) keep(ctx context.Context, name string, k *kept) {
 	defer c.mu.Unlock()
 	if c.keepers[name] == k {
 		delete(c.keepers, name)
+		c.count()
+	}
+	if !k.left.IsZero() {
+		c.metrics.unjoin.WithLabelValues().Observe(c.clock.Since(k.left).Seconds())
 	}
 }
+
+// count shows how many members there are. The caller holds the lock.
+func (c *Controller) count() { c.metrics.joined.WithLabelValues().Set(float64(len(c.keepers))) }
 
 func (c *Controller) leave(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if k := c.keepers[name]; k != nil {
 		k.of = ""
+		if k.left.IsZero() {
+			k.left = c.clock.Now()
+		}
 		k.end(errLeft)
 	}
 }

@@ -32,6 +32,7 @@ import (
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/lab"
+	"github.com/hansa-io/hansa/internal/meter"
 )
 
 var clusters = lab.Shared(lab.Options{}, "host", "m1")
@@ -135,7 +136,7 @@ func (f *federation) run() (stop func()) {
 	})
 	f.must(err)
 	c, err := New(Options{
-		Host: host, Namespace: f.namespace, HostIDs: []types.UID{f.hostID}, Watcher: f.watch, Log: logr.Discard(), Metrics: f.metrics,
+		Host: host, Namespace: f.namespace, HostIDs: []types.UID{f.hostID}, Watcher: f.watch, Log: logr.Discard(), Metrics: meter.NewSet(f.metrics, true),
 		Health: func() Health {
 			return Health{Period: 200 * time.Millisecond, Timeout: time.Second, FailureThreshold: 2, SuccessThreshold: 1}
 		},

@@ -77,6 +77,7 @@ type keeper struct {
 	moved      bool
 	last       verdict // of the last probe
 	ready      bool    // as last judged
+	joining    bool    // it has joined, and was not ready yet
 	probed     bool
 	topologyAt time.Time
 	rotation   rotation
@@ -289,6 +290,7 @@ func (k *keeper) commit(ctx context.Context, f findings) {
 		err := k.save(ctx, next)
 		if err == nil {
 			k.moved = false
+			k.join(old.Status)
 			for _, e := range eventsOf(old.Status, k.cluster.Status) {
 				k.powers.record(k.cluster, e)
 			}
@@ -300,6 +302,17 @@ func (k *keeper) commit(ctx context.Context, f findings) {
 			}
 			return
 		}
+	}
+}
+
+// join measures how long a member took from its KubeFedCluster's creation until it was ready. One that this process did not see before is
+// no news.
+func (k *keeper) join(old fedv1.KubeFedClusterStatus) {
+	k.joining = k.joining || len(old.Conditions) == 0
+	if k.joining && k.ready {
+		k.joining = false
+		took := k.clock.Since(k.cluster.CreationTimestamp.Time)
+		k.metrics.join.WithLabelValues().Observe(max(took, 0).Seconds()) // the host's clock may be ahead
 	}
 }
 

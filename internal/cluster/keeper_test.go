@@ -10,7 +10,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -82,10 +81,6 @@ func (d *diary) want(t *testing.T, lines ...string) {
 
 func newScene(t *testing.T, c *fedv1.KubeFedCluster, secret *corev1.Secret) *scene {
 	t.Helper()
-	m, err := newMetrics(prometheus.NewRegistry())
-	if err != nil {
-		t.Fatal(err)
-	}
 	s := &scene{clock: testingclock.NewFakeClock(time.Unix(1000, 0)), sight: aGoodSight, stored: c, watch: &diary{}}
 	s.keeper = newKeeper(record{c, secret}, powers{
 		look: func(_ context.Context, _ *link, q question) sight { s.asked = append(s.asked, q); return s.sight },
@@ -104,7 +99,7 @@ func newScene(t *testing.T, c *fedv1.KubeFedCluster, secret *corev1.Secret) *sce
 		record: func(_ *fedv1.KubeFedCluster, e event) { s.events = append(s.events, e.reason) },
 	}, setting{namespace: "fed", hostIDs: []types.UID{"H"}, health: func() Health {
 		return Health{Period: time.Second, Timeout: time.Second, FailureThreshold: 3, SuccessThreshold: 1}
-	}, clock: s.clock, metrics: m}, logr.Discard())
+	}, clock: s.clock, metrics: newMetrics(nil)}, logr.Discard())
 	return s
 }
 

@@ -90,6 +90,22 @@ func (a address) open(admit func() error) (*http.Transport, error) {
 	return utilnet.SetTransportDefaults(t), nil
 }
 
+type dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+func timed(d dial, told func(time.Duration)) dial {
+	if told == nil {
+		return d
+	}
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		start := time.Now()
+		c, err := d(ctx, network, address)
+		if err == nil {
+			told(time.Since(start))
+		}
+		return c, err
+	}
+}
+
 // tls returns the settings for the member's certificate. Where a check is left out, Go's own verification is off and the rest of it is
 // done here.
 func (a address) tls(admit func() error) *tls.Config {
