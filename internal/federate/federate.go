@@ -49,6 +49,7 @@ type Reconciler struct {
 	waiting  waiting
 	pace     pace
 	services services
+	metrics  metrics
 }
 
 // Options of a Reconciler.
@@ -69,12 +70,14 @@ type Options struct {
 	Settings        func() plan.Settings
 	// Tell publishes events about a federated object.
 	Tell func(intent.Type, *intent.Intent, []rollup.Event)
-	Log  logr.Logger
+	// Measure says what is measured.
+	Measure Measure
+	Log     logr.Logger
 }
 
 // New returns a conductor.
 func New(o Options) *Reconciler {
-	return &Reconciler{
+	r := &Reconciler{
 		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger, recovery: o.Recovery, versions: o.Versions,
 		host:     host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
 		settings: o.Settings, tell: o.Tell, log: o.Log,
@@ -82,12 +85,16 @@ func New(o Options) *Reconciler {
 		pace:     pace{written: map[intent.Key]time.Time{}},
 		services: services{told: map[intent.Key]string{}},
 	}
+	r.metrics = o.Measure.begin(r)
+	return r
 }
 
 // Reconcile takes one federated object from what is known to what is told.
 func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reconcile.Result, err error) {
+	defer r.metrics.took(time.Now())
 	defer func() {
 		if p := recover(); p != nil {
+			r.metrics.panics.Inc()
 			err = fmt.Errorf("reconcile %v: panic: %v\n%s", key, p, debug.Stack()) // delays this object only
 		}
 	}()
@@ -96,6 +103,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 		return reconcile.Result{}, nil // its inputs are being read; it is woken when they have been
 	}
 	p := r.ledger.Guard(r.recovery.Guard(plan.Make(world), world), world.Intent)
+	p.Since = since(world)
 	if world, err = r.hold(ctx, p, world); err != nil {
 		return reconcile.Result{}, fmt.Errorf("hold %v: %w", key, err)
 	}
@@ -120,7 +128,7 @@ func (r *Reconciler) Note(key intent.Key, member, message string) {
 		return
 	}
 	if i, ok := k.store.Value(key.Namespace, key.Name); ok {
-		r.tell(k.Type, i, []rollup.Event{{Warning: true, Reason: "KeptInCluster", Message: member + ": " + message}})
+		r.tell(k.Type, i, []rollup.Event{{Warning: true, Reason: "KeptInCluster", Message: member + ": " + message, Cluster: member}})
 	}
 }
 

@@ -85,6 +85,9 @@ func (r *Reconciler) hold(ctx context.Context, p plan.Plan, w plan.World) (plan.
 	k, _ := r.kinds.kind(p.Key.Type)
 	obj, err := r.host.finalizers(ctx, k.Type, w.Intent, append(slices.Clone(w.Intent.Finalizers), fedv1.SyncFinalizer))
 	if err != nil {
+		if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+			r.tell(k.Type, w.Intent, []rollup.Event{{Warning: true, Reason: "EnsureFinalizerError", Message: apply.Words(err)}})
+		}
 		return w, err
 	}
 	k.store.Merge(obj)

@@ -3,6 +3,7 @@ package federate
 import (
 	"context"
 	"sync"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -63,7 +64,11 @@ func (k *Kinds) Start(ctx context.Context, t intent.Type) {
 
 func (k *Kinds) newStore(t intent.Type) *observe.Store[*intent.Intent] {
 	return observe.New(
-		func(o metav1.Object) *intent.Intent { return intent.Parse(o.(*unstructured.Unstructured)) }, //nolint:forcetypeassert // the dynamic client gives nothing else
+		func(o metav1.Object) *intent.Intent {
+			i := intent.Parse(o.(*unstructured.Unstructured)) //nolint:forcetypeassert // the dynamic client gives nothing else
+			i.Seen = time.Now()
+			return i
+		},
 		func(namespace, name string, _ bool) {
 			k.wake(intent.Key{Type: t.Name, Namespace: namespace, Name: name})
 			if t.IsNamespace() {

@@ -16,6 +16,7 @@ import (
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/meter"
 	"github.com/hansa-io/hansa/internal/plan"
 )
 
@@ -36,13 +37,16 @@ type Options struct {
 	Workers int
 	// Namespace restricts the watches to one namespace; empty means all.
 	Namespace string
-	Log       logr.Logger
+	// Metrics is where the metrics are registered; nil is nowhere.
+	Metrics *meter.Set
+	Log     logr.Logger
 }
 
 // Fleet is all members.
 type Fleet struct {
-	opts Options
-	ctx  context.Context
+	opts    Options
+	ctx     context.Context
+	metrics *metrics
 
 	mu      sync.RWMutex
 	known   bool
@@ -53,7 +57,9 @@ type Fleet struct {
 
 // New returns a fleet without members or types. Everything it starts ends with the context.
 func New(ctx context.Context, opts Options) *Fleet {
-	return &Fleet{opts: opts, ctx: ctx, members: map[string]*member{}, types: map[string]intent.Type{}}
+	f := &Fleet{opts: opts, ctx: ctx, members: map[string]*member{}, types: map[string]intent.Type{}}
+	f.metrics = newMetrics(opts.Metrics, f)
+	return f
 }
 
 // Known tells the fleet that the list of clusters has been read in full.
@@ -90,6 +96,7 @@ func (f *Fleet) ClusterGone(name string) {
 		delete(f.members, name)
 		f.sort()
 	}
+	f.metrics.drop("cluster", name)
 	f.mu.Unlock()
 	f.opts.WakeAll()
 }
@@ -128,6 +135,7 @@ func (f *Fleet) Disable(name string) {
 	for _, m := range f.sorted {
 		m.unwatch(name)
 	}
+	f.metrics.drop("type", name)
 }
 
 func (f *Fleet) typeOf(name string) (intent.Type, bool) {
@@ -166,6 +174,7 @@ func (f *Fleet) Submit(p plan.Plan) []plan.Outcome {
 			m.lane.settle(p.Key, false)
 			outcomes = append(outcomes, plan.Outcome{Member: s.Member, State: plan.Unchanged, Record: s.Record})
 		default:
+			s.Since = p.Since
 			outcomes = append(outcomes, m.lane.submit(p.Key, s))
 		}
 	}
@@ -219,6 +228,16 @@ func (f *Fleet) Held(typeName string, visit func(intent.Key)) {
 			c.store.Names("", func(namespace, name string) { visit(t.KeyOf(namespace, name)) })
 		}
 	}
+}
+
+// Names are the members, sorted.
+func (f *Fleet) Names() []string {
+	sorted, _ := f.list()
+	names := make([]string, len(sorted))
+	for i, m := range sorted {
+		names[i] = m.name
+	}
+	return names
 }
 
 // Copy is the object's copy in a member as last seen; nil if there is none. known says that this could be told.

@@ -30,8 +30,9 @@ type lane struct {
 	do      func(context.Context, intent.Key, plan.Step) apply.Result
 	wake    func(intent.Key)
 	workers int
-	// panicked is told of a panic, if it is set.
+	// panicked is told of a panic, took of every step that was taken while the member stayed, if they are set.
 	panicked func(error)
+	took     func(intent.Key, plan.Step, apply.Result, time.Duration)
 
 	mu      sync.Mutex
 	tasks   map[intent.Key]*task
@@ -155,11 +156,15 @@ func (l *lane) submit(key intent.Key, s plan.Step) plan.Outcome {
 		t.step, t.outcome, t.attempts, t.absent = s, plan.Outcome{}, 0, false
 		return l.push(key, t)
 	case t.queued || t.running:
+		s.Since = t.step.Since
 		t.step = s
 		return plan.Outcome{Member: s.Member, State: plan.Pending}
 	case t.outcome.State == plan.Done && t.step.Seen == s.Seen:
 		return t.outcome // the watch has not told yet
 	case t.outcome.State == plan.Done || t.due || t.outcome.State == "":
+		if t.due {
+			s.Since = t.step.Since // it has been wanted all the time
+		}
 		t.step = s
 		return l.push(key, t)
 	default:
@@ -223,7 +228,12 @@ func (l *lane) work(ctx context.Context) {
 		if !ok {
 			return
 		}
-		l.done(ctx, key, step, l.attempt(ctx, key, step))
+		start := time.Now()
+		r := l.attempt(ctx, key, step)
+		if l.took != nil && ctx.Err() == nil {
+			l.took(key, step, r, time.Since(start))
+		}
+		l.done(ctx, key, step, r)
 		l.wake(key)
 	}
 }

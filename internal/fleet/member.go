@@ -54,7 +54,11 @@ func (c *copies) merge(o metav1.Object) {
 func newMember(f *Fleet, name string) *member {
 	m := &member{name: name, fleet: f, copies: map[string]*copies{}}
 	m.lane = newLane(f.opts.Workers, m.do, f.opts.Wake)
-	m.lane.panicked = func(err error) { f.opts.Log.Error(err, "a step panicked", "cluster", name) }
+	m.lane.panicked = func(err error) {
+		f.metrics.panics.WithLabelValues("lanes").Inc()
+		f.opts.Log.Error(err, "a step panicked", "cluster", name)
+	}
+	m.lane.took = f.metrics.took
 	return m
 }
 
@@ -77,12 +81,14 @@ func (m *member) update(ctx context.Context, info cluster.Member, types map[stri
 
 // start connects and begins to watch. The caller holds the lock.
 func (m *member) start(ctx context.Context, types map[string]intent.Type) {
-	m.clients, m.broken = apply.NewClients(m.info.Config)
+	ctx, cancel := context.WithCancel(ctx)
+	m.clients, m.broken = apply.NewClients(m.fleet.metrics.through(ctx, m.name, m.info.Config))
 	if m.broken != nil {
+		cancel()
 		m.fleet.opts.Log.Error(m.broken, "connect", "cluster", m.name)
 		return
 	}
-	m.ctx, m.cancel = context.WithCancel(ctx)
+	m.ctx, m.cancel = ctx, cancel
 	m.lane.open(m.ctx)
 	for _, t := range types {
 		m.watch(t)

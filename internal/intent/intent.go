@@ -54,6 +54,8 @@ type Intent struct {
 	Dropped []string
 	// Status is what was last written about this object.
 	Status Status
+	// Seen is when this came to be known; zero if nobody has told.
+	Seen time.Time
 }
 
 // Orphan says what stays in the members when a federated object is deleted.

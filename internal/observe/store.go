@@ -135,6 +135,19 @@ func (s *Store[T]) Len() int {
 	return n
 }
 
+// Values are all values, in no order.
+func (s *Store[T]) Values() []T {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var out []T
+	for _, names := range s.items {
+		for _, e := range names {
+			out = append(out, e.value)
+		}
+	}
+	return out
+}
+
 // Names calls f with every object in a namespace; the empty namespace means all, with which cluster-scoped objects come too.
 func (s *Store[T]) Names(namespace string, f func(namespace, name string)) {
 	for _, k := range s.keys(namespace) {

@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -117,6 +118,8 @@ type Plan struct {
 	Recheck time.Time
 	// Silent says that the object gets no status: it is no valid federated object, and Reason says why, or there is none.
 	Silent bool
+	// Since is when what the plan follows from was seen. It is for measuring, and part of no decision.
+	Since time.Time
 }
 
 // Step is the verdict on one member.
@@ -159,6 +162,17 @@ type Step struct {
 	Exclusive bool
 	// DeleteOptions for a Withdraw; nil for the server's defaults.
 	DeleteOptions *metav1.DeleteOptions
+	// Since is when the step came to be wanted, for measuring; a lane that has it already keeps its own.
+	Since time.Time
+}
+
+// Repairs says whether a step only puts back what somebody else has changed or removed in the member.
+func (s Step) Repairs() bool {
+	if s.Verdict != Place || !s.Needed || s.Record == nil {
+		return false
+	}
+	inputs, _, _ := strings.Cut(s.Record.Version, ".")
+	return inputs != "" && inputs == s.Version
 }
 
 // Step returns the step of a member.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/hansa-io/hansa/internal/glossary"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/plan"
 )
@@ -16,6 +17,8 @@ type Event struct {
 	// Reason is KubeFed's where it has one.
 	Reason  string
 	Message string
+	// Cluster is the member that it is about; empty if it is about several, or none.
+	Cluster string
 }
 
 // Reasons of events about what the template holds in vain.
@@ -24,14 +27,6 @@ var dropped = map[string]Event{
 	"finalizers":  {Warning: true, Reason: "FinalizersNotSupported", Message: "finalizers in spec.template.metadata are not propagated: use an override on /metadata/finalizers"},
 	"name":        {Warning: true, Reason: "NameNotSupported", Message: "spec.template.metadata.name is not used: the target has the name of the federated object"},
 	"namespace":   {Warning: true, Reason: "NamespaceNotSupported", Message: "spec.template.metadata.namespace is not used: the target has the namespace of the federated object"},
-}
-
-// failures are KubeFed's event reasons for the cluster statuses that have one of another name.
-var failures = map[string]string{
-	"CreationFailed":     "CreateInClusterFailed",
-	"UpdateFailed":       "UpdateInClusterFailed",
-	"DeletionFailed":     "DeleteInClusterFailed",
-	"LabelRemovalFailed": "RemoveManagedLabelFromInClusterFailed",
 }
 
 var operations = map[string]string{
@@ -52,7 +47,11 @@ func events(p plan.Plan, i *intent.Intent, now intent.Status) []Event {
 	}
 	done, failed := changes(p, i.Status, now)
 	for _, reason := range slices.Sorted(maps.Keys(done)) {
-		out = append(out, Event{Reason: reason, Message: fmt.Sprintf("%s %s %q in %s", operations[reason], p.Kind, target(p), quoted(done[reason]))})
+		e := Event{Reason: reason, Message: fmt.Sprintf("%s %s %q in %s", operations[reason], p.Kind, target(p), quoted(done[reason]))}
+		if len(done[reason]) == 1 {
+			e.Cluster = done[reason][0]
+		}
+		out = append(out, e)
 	}
 	return append(out, failed...)
 }
@@ -63,9 +62,12 @@ func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, fai
 		before, was := old.Cluster(s.Member)
 		after, is := now.Cluster(s.Member)
 		if after.Status != "" && (after.Status != before.Status || after.Message != before.Message) {
-			failed = append(failed, Event{Warning: true, Reason: or(failures[after.Status], after.Status), Message: trouble(p, after)})
+			failed = append(failed, Event{
+				Warning: after.Status != string(plan.WaitingForRemoval), Reason: or(glossary.Renamed[after.Status], after.Status),
+				Message: trouble(p, after), Cluster: s.Member,
+			})
 		} else if unwell(after) == Failed && unwell(before) != Failed {
-			failed = append(failed, Event{Warning: true, Reason: Failed, Message: trouble(p, after)})
+			failed = append(failed, Event{Warning: true, Reason: Failed, Message: trouble(p, after), Cluster: s.Member})
 		}
 		reason := ""
 		switch {

@@ -24,6 +24,7 @@ import (
 
 	schedv1 "github.com/hansa-io/hansa/api/scheduling/v1alpha1"
 	"github.com/hansa-io/hansa/internal/intent"
+	"github.com/hansa-io/hansa/internal/meter"
 	"github.com/hansa-io/hansa/internal/observe"
 )
 
@@ -51,6 +52,8 @@ type Options struct {
 	Settings        func() Settings
 	// Tell publishes an event about a preference.
 	Tell func(about runtime.Object, kind, reason, message string)
+	// Metrics is where the metrics are registered; nil is nowhere.
+	Metrics *meter.Set
 }
 
 // Scheduler reconciles preferences.
@@ -67,6 +70,7 @@ type Scheduler struct {
 	prefs   *observe.Store[preference]
 	members *members
 	memory  *memory
+	metrics metrics
 }
 
 // settle is how long the queue waits for more news about a preference before it is looked at.
@@ -79,6 +83,7 @@ func New(ctx context.Context, o Options) *Scheduler {
 	s := &Scheduler{
 		host: o.Host, cache: o.Cache, namespace: o.Namespace, namespacedScope: o.NamespacedScope,
 		queue: o.Queue, settings: o.Settings, publish: o.Tell, now: time.Now, memory: newMemory(),
+		metrics: newMetrics(o.Metrics),
 	}
 	s.members = newMembers(ctx, o.Fleet, s.queue.Add, s.now)
 	s.prefs = observe.New(parse,
@@ -142,8 +147,10 @@ func (s *Scheduler) WakeAll() {
 
 // Reconcile takes one preference from what is known to what is told.
 func (s *Scheduler) Reconcile(ctx context.Context, key types.NamespacedName) (result reconcile.Result, err error) {
+	defer s.metrics.looked(time.Now())
 	defer func() {
 		if p := recover(); p != nil {
+			s.metrics.panics.Inc()
 			err = fmt.Errorf("schedule %s: panic: %v\n%s", key, p, debug.Stack()) // delays this preference only
 		}
 	}()
@@ -194,6 +201,7 @@ func (s *Scheduler) write(ctx context.Context, key types.NamespacedName, w world
 	if err := put(ctx, into, w.object, d); err != nil {
 		return err
 	}
+	s.metrics.wrote(declared(w.object), d.clusters)
 	s.memory.wrote(key, string(w.object.GetUID())+" "+d.division, w.now)
 	return nil
 }

@@ -1,0 +1,218 @@
+// Package glossary answers: what does each word mean that statuses, conditions and events use? Programs match on these words, so they
+// stay; the tables are what docs/reference is generated from, and a test holds them against the code. It is pure.
+package glossary
+
+// Word is one word, and what a user makes of it.
+type Word struct {
+	Name string
+	// Hansa says that KubeFed does not have it.
+	Hansa bool
+	// Warning says that an event with it is one.
+	Warning bool
+	Meaning string
+	// Next is what to do; empty if nothing.
+	Next string
+}
+
+// Table is the words of one use.
+type Table struct {
+	Title string
+	Words []Word
+}
+
+// Statuses are those of a member in the status of a federated object. Each is also the reason of a Warning event when it is first told,
+// unless Renamed says otherwise.
+var Statuses = Table{"Statuses of members in `status.clusters`", []Word{
+	{Name: "ClusterNotReady", Meaning: "the member is away", Next: "see the conditions of the KubeFedCluster"},
+	{Name: "TypeMissing", Hansa: true, Meaning: "the member does not serve the target type", Next: "install its CRD there"},
+	{Name: "Forbidden", Hansa: true, Meaning: "the federation may not list the type there", Next: "join again"},
+	{Name: "CachedRetrievalFailed", Meaning: "listing the type there fails for another reason", Next: "see the message"},
+	{Name: "Observing", Hansa: true, Meaning: "the member is being listed for more than 5 seconds", Next: "wait; if it stays, look at the member's API server"},
+	{Name: "WaitingForNamespace", Hansa: true, Meaning: "the namespace is not in the member yet", Next: "see the FederatedNamespace"},
+	{Name: "WaitingForRemoval", Meaning: "the copy is being deleted", Next: "if it stays, see its finalizers in the member"},
+	{Name: "CreationFailed", Meaning: "the member refused; the message is its own", Next: "often a quota or an admission rule; it is tried again"},
+	{Name: "UpdateFailed", Meaning: "the member refused; the message is its own", Next: "often an immutable field or an admission rule; it is tried again"},
+	{Name: "DeletionFailed", Meaning: "the member refused; the message is its own", Next: "see the message; it is tried again"},
+	{Name: "LabelRemovalFailed", Meaning: "the marks could not be taken off the copy", Next: "see the message; it is tried again"},
+	{Name: "RetrievalFailed", Meaning: "the object to adopt could not be read", Next: "see the message; it is tried again"},
+	{Name: "FieldRetentionFailed", Meaning: "the replicas to keep could not be read", Next: "see the message; it is tried again"},
+	{Name: "CreationTimedOut", Meaning: "the member has not answered for more than 5 seconds", Next: "look at the member's API server"},
+	{Name: "UpdateTimedOut", Meaning: "the member has not answered for more than 5 seconds", Next: "look at the member's API server"},
+	{Name: "DeletionTimedOut", Meaning: "the member has not answered for more than 5 seconds", Next: "look at the member's API server"},
+	{Name: "LabelRemovalTimedOut", Meaning: "the member has not answered for more than 5 seconds", Next: "look at the member's API server"},
+	{Name: "ClientRetrievalFailed", Meaning: "the member or the type left during the step"},
+	{Name: "Fighting", Hansa: true, Meaning: "the copy had to be put back 6 times within a minute", Next: "another manager sets the same fields: see `metadata.managedFields` of the copy"},
+	{Name: "Panic", Hansa: true, Meaning: "the control plane cannot handle this object", Next: "report it, with the manager's log"},
+	{Name: "AlreadyExists", Meaning: "the object is there, and adoption is disabled", Next: "delete it there, or enable adoption"},
+	{Name: "ManagedLabelFalse", Meaning: "the object is labelled `kubefed.io/managed: \"false\"`", Next: "remove the label"},
+	{Name: "OwnedByOther", Hansa: true, Meaning: "the object belongs to another control plane", Next: "delete or release it there"},
+	{Name: "ApplyOverridesFailed", Meaning: "an override cannot be applied; the message has the operation", Next: "correct it"},
+	{Name: "ComputeResourceFailed", Meaning: "the template or the annotation `kubefed.io/deleteoption` cannot be used; the message has the path", Next: "correct it"},
+	{Name: "NamespaceNotFederated", Meaning: "the member has a copy, and its namespace is not federated", Next: "`kubefedctl federate namespace NAME`"},
+	{Name: "ComputePlacementFailed", Meaning: "the member has a copy, and the placement cannot be understood", Next: "correct it"},
+	{Name: "PlacementUnknown", Hansa: true, Meaning: "the member has a copy, and it is not known whether it is meant", Next: "join the clusters again, or delete the federated object"},
+	{Name: "Paused", Hansa: true, Meaning: "the type's propagation is disabled", Next: "see the FederatedTypeConfig"},
+	{Name: "DeletionPaused", Hansa: true, Meaning: "the deletion budget is spent", Next: "restore the placement, or approve"},
+}}
+
+var known = func() map[string]bool {
+	out := map[string]bool{}
+	for _, w := range Statuses.Words {
+		out[w.Name] = true
+	}
+	return out
+}()
+
+// IsStatus says whether a word is a status of a member.
+func IsStatus(word string) bool { return known[word] }
+
+// Conditions are the types and reasons of conditions, by kind.
+var Conditions = []Table{
+	{"Conditions of federated objects", []Word{
+		{Name: "Propagation", Meaning: "every member is as the placement says"},
+		{Name: "Ready", Hansa: true, Meaning: "the same, and nothing is under way"},
+		{Name: "Reconciling", Hansa: true, Meaning: "something is under way, or will be tried again without anybody doing anything"},
+		{Name: "Stalled", Hansa: true, Meaning: "somebody must change something"},
+	}},
+	{"Their reasons, beside the statuses of members", []Word{
+		{Name: "CheckClusters", Meaning: "`Propagation`: a member is not as desired", Next: "see `status.clusters`"},
+		{Name: "Propagated", Hansa: true, Meaning: "nothing is wrong"},
+	}},
+	{"Conditions of KubeFedClusters", []Word{
+		{Name: "Ready", Meaning: "the member is written to; absent where it cannot be asked"},
+		{Name: "Offline", Meaning: "it could not be asked"},
+		{Name: "ConfigMalformed", Meaning: "the spec or the Secret cannot be used"},
+		{Name: "IdentityVerified", Hansa: true, Meaning: "the endpoint is the cluster that joined"},
+		{Name: "CredentialsValid", Hansa: true, Meaning: "the member accepts the token"},
+		{Name: "InsecureTLS", Hansa: true, Meaning: "checks of the member's certificate are left out"},
+	}},
+	{"Their reasons", []Word{
+		{Name: "ClusterReady", Meaning: "`/healthz` answers `ok`"},
+		{Name: "ClusterNotReady", Meaning: "`/healthz` does not answer `ok`", Next: "look at the member's control plane"},
+		{Name: "ClusterReachable", Meaning: "it answers, but is not ready"},
+		{Name: "ClusterNotReachable", Meaning: "it could not be asked; the message says why"},
+		{Name: "ClusterConfigMalformed", Meaning: "the message names the field", Next: "correct it"},
+		{Name: "EndpointMismatch", Hansa: true, Meaning: "the token was made for another endpoint", Next: "put `apiEndpoint` back, or join again"},
+		{Name: "Verified", Hansa: true, Meaning: "the endpoint is the cluster that joined"},
+		{Name: "IdentityUnknown", Hansa: true, Meaning: "the UID of `kube-system` cannot be read", Next: "give the account of the join that right, or join again"},
+		{Name: "IdentityMismatch", Hansa: true, Meaning: "the endpoint is another cluster than the one that joined", Next: "correct `apiEndpoint`, or `kubefedctl unjoin --force` and join again"},
+		{Name: "DuplicateCluster", Hansa: true, Meaning: "an older KubeFedCluster is the same cluster", Next: "unjoin one of the two"},
+		{Name: "TokenAccepted", Hansa: true, Meaning: "the member accepts the token"},
+		{Name: "LongLivedCredential", Hansa: true, Meaning: "it accepts the token, which never ends", Next: "join again for one that does"},
+		{Name: "RotationFailed", Hansa: true, Meaning: "the token ends soon and could not be renewed", Next: "the message says why; joining again gives a new token"},
+		{Name: "ValidationDisabled", Hansa: true, Meaning: "`spec.disabledTLSValidations` is set", Next: "give the context a certificate authority and join again"},
+		{Name: "EndpointInvalid", Hansa: true, Meaning: "`spec.apiEndpoint` is no address", Next: "correct it"},
+		{Name: "CABundleInvalid", Hansa: true, Meaning: "`spec.caBundle` holds no certificate", Next: "correct it"},
+		{Name: "ProxyInvalid", Hansa: true, Meaning: "`spec.proxyURL` is no proxy", Next: "correct it"},
+		{Name: "TLSValidationsInvalid", Hansa: true, Meaning: "`spec.disabledTLSValidations` has an unknown word", Next: "correct it"},
+		{Name: "ConfigInvalid", Hansa: true, Meaning: "no connection can be made of the spec; the message says why", Next: "correct it"},
+		{Name: "SecretNotFound", Hansa: true, Meaning: "the Secret is not there", Next: "join again"},
+		{Name: "TokenMissing", Hansa: true, Meaning: "the Secret holds no token", Next: "join again"},
+		{Name: "TokenInvalid", Hansa: true, Meaning: "the Secret's token holds characters that no token has", Next: "join again"},
+		{Name: "Unauthorized", Hansa: true, Meaning: "the member refuses the token", Next: "join again"},
+		{Name: "Forbidden", Hansa: true, Meaning: "its account lacks rights", Next: "join again"},
+		{Name: "ConnectionRefused", Hansa: true, Meaning: "nobody listens at the endpoint"},
+		{Name: "ConnectionClosed", Hansa: true, Meaning: "the connection was cut off"},
+		{Name: "NoRoute", Hansa: true, Meaning: "the network knows no way there"},
+		{Name: "NotReachable", Hansa: true, Meaning: "another failure of the network; the message says which"},
+		{Name: "Timeout", Hansa: true, Meaning: "no answer within `clusterHealthCheck.timeout`"},
+		{Name: "NameNotResolved", Hansa: true, Meaning: "DNS does not know the endpoint"},
+		{Name: "TLSVerificationFailed", Hansa: true, Meaning: "authority, host name or dates of the certificate are wrong"},
+		{Name: "TooManyRequests", Hansa: true, Meaning: "it answers 429"},
+		{Name: "ServerError", Hansa: true, Meaning: "it answers 5xx"},
+		{Name: "Redirected", Hansa: true, Meaning: "it answers with a redirect, which is not followed"},
+		{Name: "AddressRefused", Hansa: true, Meaning: "the endpoint is a link-local address, which is not dialled"},
+		{Name: "UnexpectedAnswer", Hansa: true, Meaning: "the answer is none of a Kubernetes API server"},
+	}},
+	{"Conditions of ReplicaSchedulingPreferences", []Word{
+		{Name: "Ready", Hansa: true, Meaning: "all replicas are placed as asked for"},
+		{Name: "Stalled", Hansa: true, Meaning: "somebody must change something"},
+	}},
+	{"Their reasons, and those of `status.clusters`", []Word{
+		{Name: "Scheduled", Hansa: true, Meaning: "all replicas are placed"},
+		{Name: "SchedulerDisabled", Hansa: true, Meaning: "the feature gate `SchedulerPreferences` is off", Next: "see the KubeFedConfig"},
+		{Name: "InvalidPreference", Hansa: true, Meaning: "the spec cannot be read", Next: "correct it"},
+		{Name: "InvalidTargetKind", Hansa: true, Meaning: "`spec.targetKind` is none that has replicas", Next: "correct it"},
+		{Name: "NegativeNumber", Hansa: true, Meaning: "a number is negative", Next: "correct it"},
+		{Name: "TypeNotEnabled", Hansa: true, Meaning: "the target type is not federated", Next: "`kubefedctl enable`"},
+		{Name: "TypeDisabled", Hansa: true, Meaning: "its propagation is disabled", Next: "see the FederatedTypeConfig"},
+		{Name: "TargetMissing", Hansa: true, Meaning: "there is no federated object of this name", Next: "create it"},
+		{Name: "TargetDeleting", Hansa: true, Meaning: "the federated object is being deleted"},
+		{Name: "InvalidTarget", Hansa: true, Meaning: "the federated object cannot be understood", Next: "correct it"},
+		{Name: "NamespaceNotFederated", Hansa: true, Meaning: "the FederatedNamespace is being deleted"},
+		{Name: "NoClusterReady", Hansa: true, Meaning: "no member is ready; what was placed stays"},
+		{Name: "NothingSelected", Hansa: true, Meaning: "no member that is ready is selected; what was placed stays", Next: "see the selectors"},
+		{Name: "Fighting", Hansa: true, Meaning: "another manager undoes what the scheduler writes", Next: "see `metadata.managedFields` of the federated object"},
+		{Name: "WriteFailed", Hansa: true, Meaning: "the host refused the division", Next: "see the message"},
+		{Name: "Unplaced", Hansa: true, Meaning: "the preferences leave no room for all replicas", Next: "raise `maxReplicas`, or give clusters a weight"},
+		{Name: "BeyondCapacity", Hansa: true, Meaning: "more than can be scheduled there, because it fits nowhere else"},
+		{Name: "BelowMinimum", Hansa: true, Meaning: "the total was spent before the minimum was reached"},
+		{Name: "MinAboveMax", Hansa: true, Meaning: "`minReplicas` is above `maxReplicas`, which counts", Next: "correct it"},
+		{Name: "UnknownCluster", Hansa: true, Meaning: "`spec.clusters` names a cluster that has not joined", Next: "correct it, or join it"},
+		{Name: "ClusterNotReady", Hansa: true, Meaning: "the member is away, so that it gets nothing"},
+		{Name: "ClusterLeaving", Hansa: true, Meaning: "the KubeFedCluster is being deleted"},
+		{Name: "NotSelected", Hansa: true, Meaning: "the clusterSelector does not select it"},
+		{Name: "NotInNamespace", Hansa: true, Meaning: "the FederatedNamespace does not select it"},
+		{Name: "NotPreferred", Hansa: true, Meaning: "`spec.clusters` names neither it nor `*`"},
+		{Name: "AtMaximum", Hansa: true, Meaning: "its `maxReplicas`"},
+		{Name: "AtCapacity", Hansa: true, Meaning: "as much as can be scheduled there"},
+		{Name: "NothingLeft", Hansa: true, Meaning: "the total was spent before it was its turn"},
+		{Name: "NoWeight", Hansa: true, Meaning: "its weight is 0: it gets its minimum and no more"},
+		{Name: "Kept", Hansa: true, Meaning: "more than its share, because it runs there and is not moved"},
+		{Name: "KeptByOthers", Hansa: true, Meaning: "less than its share, because others keep theirs"},
+		{Name: "AtMinimum", Hansa: true, Meaning: "its `minReplicas`, as the total leaves no more"},
+		{Name: "ByWeight", Hansa: true, Meaning: "its share by weight"},
+	}},
+}
+
+// Events are the reasons of events that are not a status of a member or a reason of a condition, by kind.
+var Events = []Table{
+	{"On federated objects", []Word{
+		{Name: "CreateInCluster", Meaning: "the object was created in the members that the message names"},
+		{Name: "UpdateInCluster", Meaning: "it was changed there"},
+		{Name: "AdoptInCluster", Hansa: true, Meaning: "it was there before, and has been taken over"},
+		{Name: "DeleteInCluster", Meaning: "it was removed there"},
+		{Name: "RemoveManagedLabelFromInCluster", Meaning: "it stays there, without our marks"},
+		{Name: "WaitForRemovalInCluster", Meaning: "it is being removed there for more than 5 seconds", Next: "see its finalizers in the member"},
+		{Name: "CreateInClusterFailed", Warning: true, Meaning: "`CreationFailed` in the member that the message names"},
+		{Name: "UpdateInClusterFailed", Warning: true, Meaning: "`UpdateFailed` there"},
+		{Name: "DeleteInClusterFailed", Warning: true, Meaning: "`DeletionFailed` there"},
+		{Name: "RemoveManagedLabelFromInClusterFailed", Warning: true, Meaning: "`LabelRemovalFailed` there"},
+		{Name: "OperationTimeoutError", Warning: true, Meaning: "`CreationTimedOut`, `UpdateTimedOut`, `DeletionTimedOut` or `LabelRemovalTimedOut` there"},
+		{Name: "EnsureFinalizerError", Warning: true, Meaning: "the host refuses our finalizer on the object, so that nothing is propagated", Next: "see the message"},
+		{Name: "KeptInCluster", Hansa: true, Warning: true, Meaning: "a namespace was released instead of removed, and what it holds that is not the federation's"},
+		{Name: "InvalidName", Warning: true, Meaning: "a FederatedNamespace has another name than its namespace, or is of a system namespace"},
+		{Name: "AnnotationsNotSupported", Warning: true, Meaning: "annotations of the template are not propagated", Next: "use an override"},
+		{Name: "FinalizersNotSupported", Warning: true, Meaning: "finalizers of the template are not propagated", Next: "use an override"},
+		{Name: "NameNotSupported", Hansa: true, Warning: true, Meaning: "the name in the template is not used"},
+		{Name: "NamespaceNotSupported", Hansa: true, Warning: true, Meaning: "the namespace in the template is not used"},
+	}},
+	{"On KubeFedClusters", []Word{
+		{Name: "MalformedClusterConfig", Warning: true, Meaning: "`ConfigMalformed` has become `True`, or for another reason"},
+		{Name: "RetrievingClusterHealthFailed", Warning: true, Meaning: "`Offline` has become `True`, or for another reason"},
+		{Name: "ClusterRecovered", Hansa: true, Meaning: "`Ready` has become `True` again"},
+	}},
+	{"On ReplicaSchedulingPreferences", []Word{
+		{Name: "ScheduleSucceeded", Hansa: true, Meaning: "the replicas were divided anew; the message says how"},
+		{Name: "ScheduleFailed", Hansa: true, Warning: true, Meaning: "`Ready` has become `False`, or for another reason"},
+	}},
+}
+
+// Renamed are the events of statuses that KubeFed's events call otherwise. It waits for a removal without a warning.
+var Renamed = map[string]string{
+	"CreationFailed":       "CreateInClusterFailed",
+	"UpdateFailed":         "UpdateInClusterFailed",
+	"DeletionFailed":       "DeleteInClusterFailed",
+	"LabelRemovalFailed":   "RemoveManagedLabelFromInClusterFailed",
+	"CreationTimedOut":     "OperationTimeoutError",
+	"UpdateTimedOut":       "OperationTimeoutError",
+	"DeletionTimedOut":     "OperationTimeoutError",
+	"LabelRemovalTimedOut": "OperationTimeoutError",
+	"WaitingForRemoval":    "WaitForRemovalInCluster",
+}
+
+// Never are the reasons of KubeFed's events that Hansa has no use for, and why.
+var Never = Table{"Events of KubeFed that do not occur", []Word{
+	{Name: "ClusterRetrievalFailed", Meaning: "while the list of clusters has not been read, nothing is decided and nothing told"},
+	{Name: "LeaderElection", Meaning: "the lock is a Lease, which names the leader; see `leader_election_master_status`"},
+}}
