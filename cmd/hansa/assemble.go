@@ -9,6 +9,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
@@ -21,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -32,6 +34,7 @@ import (
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/join"
 	"github.com/hansa-io/hansa/internal/lead"
+	"github.com/hansa-io/hansa/internal/meter"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/rollup"
 	"github.com/hansa-io/hansa/internal/schedule"
@@ -49,6 +52,7 @@ type plane struct {
 	debts    *federate.Debts
 	versions *federate.Versions
 	conduct  *federate.Reconciler
+	metrics  *meter.Set
 
 	configEvents events.EventRecorder
 
@@ -74,9 +78,15 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 		return fmt.Errorf("connect to the host: %w", err)
 	}
 	log := mgr.GetLogger().WithName("federate")
+	p.metrics = meter.NewSet(ctrlmetrics.Registry, f.measure.legacy)
+	audit, err := f.measure.audit(string(s.controlPlane), log)
+	if err != nil {
+		return err
+	}
 	p.fleet = fleet.New(ctx, fleet.Options{
 		Wake: p.wake, WakeType: p.wakeType, WakeAll: p.wakeAll, WakeNamespace: p.wakeNamespace,
 		Confirm: p.confirm, Note: p.note, Workers: f.memberWorkers, Namespace: s.watched(), Log: log,
+		Audit: audit, Metrics: p.metrics,
 	})
 	p.kinds = federate.NewKinds(host, s.watched(), p.wake, p.fleet.Held)
 	p.debts = federate.NewDebts(core, s.namespace, p.wake, p.wakeAll)
@@ -87,7 +97,8 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 		Recovery: federate.NewRecovery(s.rollback, p.rolledBack),
 		Versions: p.versions,
 		Host:     host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
-		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa")), Log: log,
+		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa"), s.namespace), Log: log,
+		Measure: federate.Measure{Set: p.metrics, Clusters: p.fleet.Names, EachObject: f.measure.objects},
 	})
 	p.newScheduler(ctx, host)
 	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addApprovals, p.addScheduler, p.addStart} {
@@ -95,7 +106,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 			return err
 		}
 	}
-	return nil
+	return p.metrics.Err()
 }
 
 func (p *plane) wake(k intent.Key) {
@@ -131,7 +142,7 @@ func (p *plane) approved(member, typeName string) bool {
 }
 
 // teller writes events about federated objects.
-func teller(to events.EventRecorder) func(intent.Type, *intent.Intent, []rollup.Event) {
+func teller(to events.EventRecorder, namespace string) func(intent.Type, *intent.Intent, []rollup.Event) {
 	return func(t intent.Type, i *intent.Intent, list []rollup.Event) {
 		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: i.Namespace, Name: i.Name, UID: i.UID, ResourceVersion: i.ResourceVersion}}
 		about.SetGroupVersionKind(t.Federated.GVK())
@@ -140,9 +151,19 @@ func teller(to events.EventRecorder) func(intent.Type, *intent.Intent, []rollup.
 			if e.Warning {
 				kind = "Warning"
 			}
-			to.Eventf(about, nil, kind, e.Reason, "Propagate", "%s", e.Message)
+			to.Eventf(about, related(e.Cluster, namespace), kind, e.Reason, "Propagate", "%s", e.Message)
 		}
 	}
+}
+
+// related is the KubeFedCluster of a member; nil for none.
+func related(name, namespace string) runtime.Object {
+	if name == "" {
+		return nil
+	}
+	c := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	c.SetGroupVersionKind(fedv1.GroupVersion.WithKind("KubeFedCluster"))
+	return c
 }
 
 // addObjects adds the conductor: one queue for the federated objects of all types.
@@ -207,6 +228,7 @@ func (p *plane) addClusters(_ context.Context, f flags) error {
 		Host: p.mgr, Namespace: p.settings.namespace, HostIDs: p.settings.hostIDs,
 		Connect: cluster.ConnectOptions{UserAgent: p.mgr.GetConfig().UserAgent, QPS: f.memberQPS, Burst: f.memberBurst, Guard: p.term},
 		Health:  p.settings.health, Watcher: p.fleet, Rotate: join.Rotator{Host: p.mgr.GetClient(), Clock: clock.RealClock{}}.Rotate, Log: p.mgr.GetLogger().WithName("cluster"),
+		Metrics: p.metrics,
 	})
 	if err != nil {
 		return fmt.Errorf("make the controller of clusters: %w", err)

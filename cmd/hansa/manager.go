@@ -22,7 +22,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/federate"
@@ -44,6 +43,7 @@ type flags struct {
 	retryPeriod                  time.Duration
 	version                      bool
 	budget                       federate.Limits
+	measure                      measure
 }
 
 func managerCommand() *cobra.Command {
@@ -71,6 +71,7 @@ func managerCommand() *cobra.Command {
 	fs.StringVar(&f.namespace, "kubefed-namespace", "", "namespace of the control plane; empty means that of this pod, or else "+fedv1.DefaultNamespace)
 	fs.StringVar(&f.healthz, "healthz-addr", "", `address of /healthz and /readyz (default ":8080" in a pod, "127.0.0.1:8080" elsewhere; "0" is off)`)
 	fs.StringVar(&f.metrics, "metrics-addr", "", `address of /metrics (default ":9090" in a pod, "127.0.0.1:9090" elsewhere; "0" is off)`)
+	f.measure.flags(fs)
 	fs.Float32Var(&f.hostQPS, "rest-config-qps", 1000, "requests per second to the host's API; negative means no limit")
 	fs.IntVar(&f.hostBurst, "rest-config-burst", 2000, "burst of requests to the host's API")
 	fs.Float32Var(&f.memberQPS, "member-qps", 1000, "requests per second to each member's API; negative means no limit")
@@ -169,6 +170,7 @@ func run(ctx context.Context, f flags) error {
 		return err
 	}
 	config.UserAgent += " (" + identity + ")"
+	f.measure.identity = identity
 	boot, err := client.New(config, client.Options{Scheme: scheme()})
 	if err != nil {
 		return fmt.Errorf("connect to the host %s: %w", config.Host, err)
@@ -245,7 +247,7 @@ func (h *helm) newManager() (manager.Manager, *lead.Term, error) {
 			DefaultNamespaces: map[string]cache.Config{h.flags.namespace: {}},
 			ByObject:          map[client.Object]cache.ByObject{&corev1.Secret{}: {Transform: cache.TransformStripManagedFields()}},
 		},
-		Metrics:                server.Options{BindAddress: h.flags.metrics},
+		Metrics:                h.flags.measure.server(h.flags.metrics),
 		HealthProbeBindAddress: h.flags.healthz,
 		LeaderElection:         true,
 		LeaseDuration:          &times.Duration, RenewDeadline: &times.Renew, RetryPeriod: &times.Retry,

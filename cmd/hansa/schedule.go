@@ -31,7 +31,7 @@ func (p *plane) newScheduler(ctx context.Context, host dynamic.Interface) {
 	recorder := p.mgr.GetEventRecorder("hansa-scheduler")
 	p.schedule = schedule.New(ctx, schedule.Options{
 		Host: host, Cache: p.mgr.GetCache(), Namespace: p.settings.namespace, NamespacedScope: p.settings.namespaced(),
-		Fleet: p.fleet, Queue: p.preferences, Settings: p.settings.schedule,
+		Fleet: p.fleet, Queue: p.preferences, Settings: p.settings.schedule, Metrics: p.metrics,
 		Tell: func(about runtime.Object, kind, reason, message string) {
 			recorder.Eventf(about, nil, kind, reason, "Schedule", "%s", message)
 		},

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/audit"
 	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/meter"
@@ -37,6 +38,8 @@ type Options struct {
 	Workers int
 	// Namespace restricts the watches to one namespace; empty means all.
 	Namespace string
+	// Audit is told of every removal, release and adoption in a member; nil is told nothing.
+	Audit func(audit.Record)
 	// Metrics is where the metrics are registered; nil is nowhere.
 	Metrics *meter.Set
 	Log     logr.Logger

@@ -245,7 +245,7 @@ func view(s observe.State) (plan.View, string) {
 // do is the work of the lane.
 func (m *member) do(ctx context.Context, key intent.Key, s plan.Step) apply.Result {
 	m.mu.RLock()
-	clients, c := m.clients, m.copies[key.Type]
+	clients, c, id := m.clients, m.copies[key.Type], string(m.info.ID)
 	m.mu.RUnlock()
 	t, ok := m.fleet.typeOf(key.Type)
 	if clients == nil || c == nil || !ok {
@@ -255,6 +255,9 @@ func (m *member) do(ctx context.Context, key intent.Key, s plan.Step) apply.Resu
 	w.Whole = c.whole
 	r := apply.Do(ctx, w, s,
 		func(ctx context.Context) error { return m.fleet.opts.Confirm(ctx, key, s) })
+	if a, ok := account(key, t, id, s, r); ok && m.fleet.opts.Audit != nil {
+		m.fleet.opts.Audit(a)
+	}
 	switch {
 	case r.Gone:
 		c.store.Lost(s.Namespace, s.Name, func(c *plan.Copy) bool { return c.UID == s.UID })

@@ -16,11 +16,13 @@ type metrics struct {
 }
 
 func newMetrics(s *meter.Set) metrics {
-	return metrics{
+	m := metrics{
 		look:   s.Histogram(meter.ScheduleTime).WithLabelValues(),
 		moved:  s.Counter(meter.Moved),
 		panics: s.Counter(meter.Panics).WithLabelValues("preferences"),
 	}
+	m.moved.WithLabelValues(ClusterNotReady) // so that the first failover is an increase
+	return m
 }
 
 func (m metrics) looked(start time.Time) { m.look.Observe(time.Since(start).Seconds()) }
