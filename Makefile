@@ -63,10 +63,10 @@ fmt: bin/tools/golangci-lint ## format the code
 gen: bin/tools/controller-gen ## make the generated code and CRDs anew
 	bin/tools/controller-gen object paths=./api/...
 	bin/tools/controller-gen crd paths=./api/... output:crd:dir=config/crd
-	go generate ./config ./charts ./internal/cli
+	go generate ./config ./charts ./internal/cli ./test/docs
 
 gen-check: gen ## fail if generated files are not up to date
-	@git diff --exit-code --stat -- api charts config docs/reference || { echo "generated files have changed: commit what make gen made"; exit 1; }
+	@git diff --exit-code --stat -- api charts config docs/reference docs/errors || { echo "generated files have changed: commit what make gen made"; exit 1; }
 
 bin/tools/%: tools/go.mod tools/go.sum
 	cd tools && go build -o ../bin/tools/ tool

@@ -105,17 +105,10 @@ func source(t *testing.T, file string) string {
 
 func TestFlagsAreTold(t *testing.T) {
 	p := read(t, "docs/guide/operations.md")
-	for _, file := range []string{"cmd/hansa/manager.go", "internal/cli/join.go"} {
-		for _, m := range regexp.MustCompile(`\.\w+Var\(&f\.[\w.]+, "([a-z-]+)"`).FindAllStringSubmatch(source(t, file), -1) {
+	for _, file := range []string{"cmd/hansa/manager.go", "cmd/hansa/measure.go", "internal/cli/join.go"} {
+		for _, m := range regexp.MustCompile(`\.\w+Var\(&[fm]\.[\w.]+, "([a-z-]+)"`).FindAllStringSubmatch(source(t, file), -1) {
 			mentions(t, p, "--"+m[1], "flag")
 		}
-	}
-}
-
-func TestMetricsAreTold(t *testing.T) {
-	p := read(t, "docs/guide/operations.md")
-	for _, m := range regexp.MustCompile(`"(kubefed\w+|cluster_\w+_seconds)"`).FindAllStringSubmatch(source(t, "internal/cluster/metrics.go"), -1) {
-		mentions(t, p, m[1], "metric")
 	}
 }
 
