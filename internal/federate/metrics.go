@@ -95,12 +95,14 @@ type tally struct {
 var answers = [3]string{"true", "false", "unknown"}
 
 func (c *count) add(i *intent.Intent) {
-	ready, _ := i.Status.Condition(rollup.Ready)
-	answer := slices.Index(answers[:], strings.ToLower(ready.Status))
-	if answer < 0 {
-		answer = 2
+	switch ready, _ := i.Status.Condition(rollup.Ready); ready.Status {
+	case "True":
+		c.ready[0]++
+	case "False":
+		c.ready[1]++
+	default:
+		c.ready[2]++
 	}
-	c.ready[answer]++
 	for n := range i.Status.Clusters {
 		told := &i.Status.Clusters[n]
 		switch m := c.members[told.Name]; {
