@@ -53,6 +53,7 @@ var Statuses = Table{"Statuses of members in `status.clusters`", []Word{
 	{Name: "PlacementUnknown", Hansa: true, Meaning: "the member has a copy, and it is not known whether it is meant", Next: "join the clusters again, or delete the federated object"},
 	{Name: "Paused", Hansa: true, Meaning: "the type's propagation is disabled", Next: "see the FederatedTypeConfig"},
 	{Name: "DeletionPaused", Hansa: true, Meaning: "the deletion budget is spent", Next: "restore the placement, or approve"},
+	{Name: "RecoveryHold", Hansa: true, Meaning: "the host is behind what its members have seen, as after a restore from a backup: nothing is removed", Next: "see [recovery of the host](../guide/recovery.md)"},
 }}
 
 var known = func() map[string]bool {

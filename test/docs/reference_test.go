@@ -165,7 +165,9 @@ func errorsPage(t *testing.T) string {
 | Code | Meaning |
 |---|---|
 `)
-	for _, m := range regexp.MustCompile(`Code\{"(KF\d+)", (\w+), "([^"]+)"\}`).FindAllStringSubmatch(source(t, "internal/fail/codes.go"), -1) {
+	codes := regexp.MustCompile(`Code\{"(KF\d+)", (\w+), "([^"]+)"\}`).FindAllStringSubmatch(source(t, "internal/fail/codes.go"), -1)
+	slices.SortFunc(codes, func(a, b []string) int { return strings.Compare(a[1], b[1]) })
+	for _, m := range codes {
 		fmt.Fprintf(&b, "| [%s](%s.md) | %s |\n", m[1], m[1], m[3])
 	}
 	return b.String()
