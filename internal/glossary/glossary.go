@@ -78,6 +78,16 @@ var Conditions = []Table{
 	{"Their reasons, beside the statuses of members", []Word{
 		{Name: "CheckClusters", Meaning: "`Propagation`: a member is not as desired", Next: "see `status.clusters`"},
 		{Name: "Propagated", Hansa: true, Meaning: "nothing is wrong"},
+		{Name: "Progressing", Hansa: true, Meaning: "`Ready`: every member holds what it should, and one is still at work on its copy"},
+		{Name: "Failed", Hansa: true, Meaning: "`Ready`: a member has given up on its copy", Next: "see `status.clusters`"},
+		{Name: "HealthUnknown", Hansa: true, Meaning: "`Ready`: what a copy says of itself cannot be read, or has not been seen since the last change"},
+	}},
+	{"Health of copies in `status.clusters`", []Word{
+		{Name: "Current", Hansa: true, Meaning: "it is as its spec says"},
+		{Name: "InProgress", Hansa: true, Meaning: "the member is at work on it"},
+		{Name: "Failed", Hansa: true, Meaning: "the member has given up on it", Next: "see the message"},
+		{Name: "Terminating", Hansa: true, Meaning: "it is being deleted"},
+		{Name: "Unknown", Hansa: true, Meaning: "what it says of itself cannot be read, or has not been seen yet"},
 	}},
 	{"Conditions of KubeFedClusters", []Word{
 		{Name: "Ready", Meaning: "the member is written to; absent where it cannot be asked"},
@@ -124,6 +134,14 @@ var Conditions = []Table{
 		{Name: "Redirected", Hansa: true, Meaning: "it answers with a redirect, which is not followed"},
 		{Name: "AddressRefused", Hansa: true, Meaning: "the endpoint is a link-local address, which is not dialled"},
 		{Name: "UnexpectedAnswer", Hansa: true, Meaning: "the answer is none of a Kubernetes API server"},
+	}},
+	{"Conditions and reasons of KubeFedConfigs; the reasons are those of events, too", []Word{
+		{Name: "Ready", Hansa: true, Meaning: "what the object says is in force"},
+		{Name: "Ignored", Hansa: true, Meaning: "something that it says has no effect"},
+		{Name: "InForce", Hansa: true, Meaning: "all is in force, and has an effect"},
+		{Name: "InvalidSetting", Hansa: true, Meaning: "a setting cannot be used; the message names it", Next: "correct it"},
+		{Name: "RestartNeeded", Hansa: true, Meaning: "a setting counts after a restart of the manager", Next: "restart it"},
+		{Name: "WithoutEffect", Hansa: true, Meaning: "a setting has no effect here; the message says why"},
 	}},
 	{"Conditions of ReplicaSchedulingPreferences", []Word{
 		{Name: "Ready", Hansa: true, Meaning: "all replicas are placed as asked for"},
@@ -187,6 +205,10 @@ var Events = []Table{
 		{Name: "FinalizersNotSupported", Warning: true, Meaning: "finalizers of the template are not propagated", Next: "use an override"},
 		{Name: "NameNotSupported", Hansa: true, Warning: true, Meaning: "the name in the template is not used"},
 		{Name: "NamespaceNotSupported", Hansa: true, Warning: true, Meaning: "the namespace in the template is not used"},
+	}},
+	{"On KubeFedConfigs", []Word{
+		{Name: "WaitingForKubeFed", Hansa: true, Warning: true, Meaning: "a KubeFed manager holds its lock, so that this one does not lead", Next: "scale that manager to 0"},
+		{Name: "HostRolledBack", Hansa: true, Warning: true, Meaning: "the host knows less than its members have seen of it: nothing is removed", Next: "see [recovery of the host](../guide/recovery.md)"},
 	}},
 	{"On KubeFedClusters", []Word{
 		{Name: "MalformedClusterConfig", Warning: true, Meaning: "`ConfigMalformed` has become `True`, or for another reason"},

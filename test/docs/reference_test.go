@@ -112,7 +112,7 @@ func eventsPage() string {
 		switch t.Title {
 		case glossary.Events[0].Title:
 			fmt.Fprintf(&b, "\nAny other [status of a member](conditions.md), and any reason of a `Propagation` that is `False` for all members, is the reason of a Warning.\n")
-		case glossary.Events[1].Title:
+		case "On KubeFedClusters":
 			fmt.Fprintf(&b, "\nThe reason of a `Ready` that has become `False`, and `RotationFailed`, are reasons of Warnings, too.\n")
 		}
 		b.WriteString("\n")
@@ -174,7 +174,7 @@ func errorsPage(t *testing.T) string {
 }
 
 // tellers are the packages whose words users meet.
-var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule"}
+var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa"}
 
 // unread are words of those packages that no user meets in a status, a condition or an event.
 var unread = words(`
@@ -184,7 +184,8 @@ var unread = words(`
 	DeleteOptions Status Deployment ReplicaSet FederatedDeployment FederatedReplicaSet KubeFedCluster ReplicaSchedulingPreference
 	Propagate Probe Schedule Probing Recovering IdentityNotPinned NotAfter NotBefore SubjectName ValidityPeriod
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
-	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim`)
+	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover
+	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress`)
 
 func words(s string) []string { return strings.Fields(s) }
 
@@ -216,7 +217,7 @@ func TestGlossaryIsComplete(t *testing.T) {
 
 var camel = regexp.MustCompile(`^[A-Z][a-z]+[A-Za-z]*$|^[A-Z]{2,}[a-z]+[A-Za-z]*$`)
 
-// spoken are the words in the code of the tellers, and of the API's condition types: text that is one capitalised word.
+// spoken are the words in the code of the tellers, and of the API's clusters and settings: text that is one capitalised word.
 func spoken(t *testing.T) map[string]string {
 	t.Helper()
 	out := map[string]string{}
@@ -226,7 +227,7 @@ func spoken(t *testing.T) map[string]string {
 	for _, does := range words("Creation Update Deletion LabelRemoval") {
 		out[does+"TimedOut"] = "internal/rollup" // put together there
 	}
-	files, err := filepath.Glob(filepath.Join(root, "api/core/v1beta1/cluster.go"))
+	files, err := filepath.Glob(filepath.Join(root, "api/core/v1beta1/c[lo]*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
