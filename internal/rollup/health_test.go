@@ -223,7 +223,7 @@ func TestRemoteStatus(t *testing.T) {
 // TestFailedIsAnEvent, once.
 func TestFailedIsAnEvent(t *testing.T) {
 	i := *object
-	for _, want := range [][]rollup.Event{{{Warning: true, Reason: "Failed", Message: `ConfigMap "shop/web" in cluster "a": why`}}, nil} {
+	for _, want := range [][]rollup.Event{{{Warning: true, Reason: "Failed", Message: `ConfigMap "shop/web" in cluster "a": why`, Cluster: "a"}}, nil} {
 		told := rollup.Of(collected(inSync(fares(plan.HealthFailed, 0, 3))), nil, &i, false, now)
 		var failed []rollup.Event
 		for _, e := range told.Events {
