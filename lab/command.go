@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -44,6 +45,7 @@ func newCommand() *cobra.Command {
 		return err
 	}
 	root.AddCommand(upCommand(&lab), downCommand(&lab), statusCommand(&lab), logsCommand(&lab), superviseCommand(&lab),
+		imageCommand(&lab), checkNodesCommand(&lab),
 		actCommand(&lab, "pause", "Stop a cluster's processes without ending them (SIGSTOP)"),
 		actCommand(&lab, "resume", "Let paused processes go on (SIGCONT)"),
 		actCommand(&lab, "kill", "End a cluster's processes at once (SIGKILL); their data stays"),
@@ -53,6 +55,7 @@ func newCommand() *cobra.Command {
 
 func upCommand(lab *folder) *cobra.Command {
 	var r upRequest
+	var nodes nodesFlag
 	var keeper int
 	cmd := &cobra.Command{
 		Use:   "up",
@@ -61,22 +64,59 @@ func upCommand(lab *folder) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
+			r.Nodes = nodes.fake
+			if nodes.real {
+				var err error
+				if r.Programs, err = realPrograms(ctx, *lab); err != nil {
+					return fmt.Errorf("up: %w", err)
+				}
+			}
 			text, err := up(ctx, *lab, r, keeper)
 			fmt.Fprint(cmd.OutOrStdout(), text)
 			return err
 		},
 	}
 	cmd.Flags().StringSliceVar(&r.Clusters, "clusters", []string{"global", "business"}, "names of the clusters; the first is the kubeconfig's current context")
-	cmd.Flags().IntVar(&r.Nodes, "nodes", 0, "fake nodes per cluster, on which Pods seem to run")
+	cmd.Flags().Var(&nodes, "nodes", "`N` fake nodes per cluster, on which Pods seem to run, or real: one node that runs them (needs root)")
 	cmd.Flags().BoolVar(&r.Audit, "audit", false, "log every request to clusters/NAME/audit.log; a running API server is not restarted for it")
 	cmd.Flags().DurationVar(&r.Timeout, "timeout", 3*time.Minute, "how long all of it may take")
 	cmd.Flags().IntVar(&keeper, "until-exit-of", 0, "`pid` of a process with whose end a new lab goes down by itself")
 	return cmd
 }
 
+// nodesFlag is the value of --nodes.
+type nodesFlag struct {
+	fake int
+	real bool
+}
+
+// Type is part of pflag.Value.
+func (n *nodesFlag) Type() string { return "nodes" }
+
+func (n *nodesFlag) String() string {
+	if n.real {
+		return "real"
+	}
+	return strconv.Itoa(n.fake)
+}
+
+// Set is part of pflag.Value.
+func (n *nodesFlag) Set(value string) error {
+	if value == "real" {
+		*n = nodesFlag{real: true}
+		return nil
+	}
+	fake, err := strconv.Atoi(value)
+	if err != nil || fake < 0 {
+		return errors.New("neither a number nor real")
+	}
+	*n = nodesFlag{fake: fake}
+	return nil
+}
+
 func up(ctx context.Context, lab folder, r upRequest, keeper int) (string, error) {
-	if r.Nodes < 0 || len(r.Clusters) == 0 {
-		return "", errors.New("up: --clusters must name one at least, --nodes must not be negative")
+	if len(r.Clusters) == 0 {
+		return "", errors.New("up: --clusters must name one at least")
 	}
 	if err := os.MkdirAll(string(lab), 0o700); err != nil {
 		return "", err

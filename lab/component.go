@@ -23,6 +23,11 @@ var kubeconfigUser = map[string]string{
 	kwok:                  admin,
 }
 
+// nodeKubeconfigUser is the same for the components of a real node.
+func nodeKubeconfigUser(c cluster) map[string]string {
+	return map[string]string{kubelet: c.kubeletUser(), kubeProxy: kubeProxyUser}
+}
+
 // auditPolicy logs who did what to what, without bodies.
 const auditPolicy = `apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -30,8 +35,12 @@ omitStages: [RequestReceived]
 rules: [{level: Metadata}]
 `
 
-func newTokens() map[string]string {
-	return map[string]string{admin: randomToken(), controllerManager: randomToken(), schedulerUser: randomToken()}
+func newTokens(users ...string) map[string]string {
+	tokens := map[string]string{}
+	for _, user := range append(users, admin, controllerManager, schedulerUser) {
+		tokens[user] = randomToken()
+	}
+	return tokens
 }
 
 // Address ranges differ by cluster, so that a test that mixes clusters up sees it. They repeat after 32 clusters.
@@ -53,9 +62,16 @@ func (f clusterFolder) writeFiles(c cluster) error {
 	}
 	files := map[string][]byte{"tokens.csv": tokenFile(c), "audit-policy.yaml": []byte(auditPolicy)}
 	for component, user := range kubeconfigUser {
-		if files[component+".kubeconfig"], err = componentKubeconfig(c, user, ca); err != nil {
+		if files[component+".kubeconfig"], err = componentKubeconfig(c, c.apiURL(), user, ca); err != nil {
 			return fmt.Errorf("kubeconfig of %s: %w", component, err)
 		}
+	}
+	if c.Real != nil {
+		nodeFiles, err := f.nodeFiles(c, ca)
+		if err != nil {
+			return err
+		}
+		maps.Copy(files, nodeFiles)
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := writeFile(f.path(name), files[name]); err != nil {
@@ -70,8 +86,11 @@ func tokenFile(c cluster) []byte {
 	var b strings.Builder
 	for _, user := range slices.Sorted(maps.Keys(c.Tokens)) {
 		group := ""
-		if user == admin {
+		switch {
+		case user == admin:
 			group = `,"system:masters"`
+		case strings.HasPrefix(user, "system:node:"):
+			group = `,"system:nodes"`
 		}
 		fmt.Fprintf(&b, "%s,%s,%s%s\n", c.Tokens[user], user, user, group)
 	}
@@ -91,6 +110,8 @@ func (f clusterFolder) args(c cluster, component string) []string {
 		return append(f.clientArgs(component), "--leader-elect=false", "--secure-port=0")
 	case kwok:
 		return []string{"--kubeconfig=" + f.path(kwok+".kubeconfig"), "--pod-range=" + c.podRange()}
+	case machine:
+		return f.machineArgs(c)
 	default:
 		return nil
 	}
@@ -116,19 +137,25 @@ func (f clusterFolder) apiServerArgs(c cluster) []string {
 		"--etcd-servers=" + c.etcdURL(),
 		"--bind-address=127.0.0.1",
 		fmt.Sprintf("--secure-port=%d", c.Ports.API),
-		// Endpoints may not hold loopback addresses, so the service `kubernetes` has none.
-		"--advertise-address=127.0.0.1",
-		"--endpoint-reconciler-type=none",
 		"--service-cluster-ip-range=" + c.serviceRange(),
 		"--tls-cert-file=" + f.path("pki", "apiserver.crt"),
 		"--tls-private-key-file=" + f.path("pki", "apiserver.key"),
 		"--client-ca-file=" + f.path("pki", "ca.crt"),
 		"--token-auth-file=" + f.path("tokens.csv"),
-		"--authorization-mode=RBAC",
 		"--allow-privileged",
 		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
 		"--service-account-signing-key-file=" + f.path("pki", "sa.key"),
 		"--service-account-key-file=" + f.path("pki", "sa.pub"),
+	}
+	if c.Real != nil {
+		args = append(args, f.realAPIServerArgs()...)
+	} else {
+		args = append(args,
+			// Endpoints may not hold loopback addresses, so the service `kubernetes` has none.
+			"--advertise-address=127.0.0.1",
+			"--endpoint-reconciler-type=none",
+			"--authorization-mode=RBAC",
+		)
 	}
 	if c.Audit {
 		args = append(args,

@@ -19,7 +19,8 @@ import (
 
 type upRequest struct {
 	Clusters []string
-	Nodes    int
+	Nodes    int    // fake ones
+	Programs string // of a real node; none: no real node
 	Audit    bool
 	Timeout  time.Duration
 }

@@ -17,7 +17,8 @@ import (
 //	kubeconfig           for the user: one context per cluster
 //	supervisor.pid/.log  the lab's one supervising process; it holds a lock on the pid file as long as it lives
 //	control.sock         where it takes orders
-//	clusters/NAME/       pki/ etcd/ run/COMPONENT.pid logs/COMPONENT.log audit.log and the components' files
+//	clusters/NAME/       pki/ etcd/ run/COMPONENT.pid logs/COMPONENT.log audit.log and the components' files;
+//	                     node/ is what a real node sees as /var/lib and /var/log
 type folder string
 
 func (f folder) path(elem ...string) string {
@@ -49,7 +50,8 @@ type cluster struct {
 	Index  int               `json:"index"` // never given twice in a lab: address ranges follow from it
 	Ports  ports             `json:"ports"`
 	Tokens map[string]string `json:"tokens"` // bearer token by user
-	Nodes  int               `json:"nodes"`  // fake nodes; 0: no scheduler either
+	Nodes  int               `json:"nodes"`  // fake nodes; 0: no scheduler either, unless there is a real one
+	Real   *realNode         `json:"real,omitempty"`
 	Audit  bool              `json:"audit"`
 }
 
@@ -59,7 +61,10 @@ func (c cluster) etcdURL() string { return fmt.Sprintf("http://127.0.0.1:%d", c.
 // components lists what the cluster consists of, in starting order.
 func (c cluster) components() []string {
 	list := []string{etcd, kubeAPIServer, kubeControllerManager}
-	if c.Nodes > 0 {
+	switch {
+	case c.Real != nil:
+		list = append(list, kubeScheduler, machine, containerd, kubelet, kubeProxy)
+	case c.Nodes > 0:
 		list = append(list, kubeScheduler, kwok)
 	}
 	return list
@@ -143,7 +148,7 @@ func (f folder) forget(names []string) error {
 	}
 	l = l.without(names)
 	for _, name := range names {
-		if err := os.RemoveAll(f.cluster(name).path()); err != nil {
+		if err := errors.Join(f.cluster(name).removeCgroups(), os.RemoveAll(f.cluster(name).path())); err != nil {
 			return fmt.Errorf("remove cluster %s: %w", name, err)
 		}
 	}

@@ -68,9 +68,10 @@ func (f folder) writeKubeconfig(config *clientcmdapi.Config) error {
 }
 
 // componentKubeconfig is the file by which a component reaches its own API server.
-func componentKubeconfig(c cluster, user string, ca []byte) ([]byte, error) {
+func componentKubeconfig(c cluster, server, user string, ca []byte) ([]byte, error) {
 	config := clientcmdapi.NewConfig()
 	addContext(config, c, user, ca)
+	config.Clusters[c.Name].Server = server
 	return clientcmd.Write(*config)
 }
 

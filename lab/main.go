@@ -30,7 +30,16 @@ const (
 	kubeControllerManager = "kube-controller-manager"
 	kubeScheduler         = "kube-scheduler"
 	kwok                  = "kwok"
+
+	// Of a real node, see machine.go. Only the first is this binary.
+	machine    = "node"
+	containerd = "containerd"
+	kubelet    = "kubelet"
+	kubeProxy  = "kube-proxy"
 )
+
+// enter is no component, but how one gets into a real node.
+const enter = "enter"
 
 // kubectl is no component, but a name that this binary answers to as well.
 const kubectl = "kubectl"
@@ -62,6 +71,8 @@ func components() map[string]func() int {
 		// It takes options, and calls each of them: even a nil one would be called.
 		kubeScheduler: kubernetes(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
 		kwok:          kubernetes(newKwokCommand),
+		machine:       kubernetes(newMachineCommand),
+		enter:         runEnter,
 	}
 }
 

@@ -36,6 +36,14 @@ func createNodes(ctx context.Context, client kubernetes.Interface, c cluster) er
 	return nil
 }
 
+// nodeCount counts fake nodes, or the real one.
+func (c cluster) nodeCount() int {
+	if c.Real != nil {
+		return 1
+	}
+	return c.Nodes
+}
+
 func nodeName(c cluster, n int) string { return fmt.Sprintf("%s-node-%d", c.Name, n) }
 
 // fakeNode has the cluster as its region and one of three zones, which is what consumers of topology look at.
@@ -71,7 +79,7 @@ func fakeNode(c cluster, n int) *corev1.Node {
 // nodesReady wants the nodes Ready and rid of the taint they start with, as no Pod tolerates that one.
 func nodesReady(client kubernetes.Interface, c cluster) probe {
 	return func(ctx context.Context) error {
-		for n := range c.Nodes {
+		for n := range c.nodeCount() {
 			node, err := client.CoreV1().Nodes().Get(ctx, nodeName(c, n), metav1.GetOptions{})
 			if err != nil {
 				return err

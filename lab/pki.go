@@ -44,7 +44,7 @@ func pkiFiles(serviceIP net.IP) (map[string][]byte, error) {
 	}
 	server, err := ca.sign("kube-apiserver",
 		[]string{"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local"},
-		[]net.IP{net.IPv4(127, 0, 0, 1), serviceIP})
+		[]net.IP{net.IPv4(127, 0, 0, 1), serviceIP, net.ParseIP(gateIP)})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,8 @@ func newCA(name string) (authority, error) {
 	return authority{pair, parsed, key}, err
 }
 
-// sign makes a serving certificate for the given names and addresses.
+// sign makes a certificate for a server with the given names and addresses, which may also call others: the API server
+// shows it to kubelets.
 func (a authority) sign(name string, names []string, addresses []net.IP) (keyPair, error) {
 	key, err := newKey()
 	if err != nil {
@@ -96,7 +97,7 @@ func (a authority) sign(name string, names []string, addresses []net.IP) (keyPai
 	}
 	template := certificate(name)
 	template.KeyUsage = x509.KeyUsageDigitalSignature
-	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	template.DNSNames, template.IPAddresses = names, addresses
 	return issue(template, a.parsed, key, a.signer)
 }

@@ -12,6 +12,8 @@ type ports struct {
 	Etcd int `json:"etcd"`
 	Peer int `json:"peer"` // etcd insists on one, though it has no peers
 	API  int `json:"api"`
+
+	Proxy int `json:"proxy"` // into the network of a real node
 }
 
 // Ports are taken from below the range from which Linux serves outgoing connections (32768 and up) and NodePorts
@@ -21,14 +23,14 @@ const (
 	lastPort  = 29999
 )
 
-// choosePorts finds three free ports that are none of taken.
+// choosePorts finds free ports that are none of taken.
 func choosePorts(taken []ports) (ports, error) {
 	used := map[int]bool{}
 	for _, p := range taken {
-		used[p.Etcd], used[p.Peer], used[p.API] = true, true, true
+		used[p.Etcd], used[p.Peer], used[p.API], used[p.Proxy] = true, true, true, true
 	}
 	var p ports
-	for _, port := range []*int{&p.Etcd, &p.Peer, &p.API} {
+	for _, port := range []*int{&p.Etcd, &p.Peer, &p.API, &p.Proxy} {
 		free, err := choosePort(used)
 		if err != nil {
 			return ports{}, err

@@ -39,8 +39,16 @@ func (p *process) hasEnded() bool {
 // that forked ends, not only when the process does.
 type nursery chan birth
 
+// origin is what a component is made of: this same file with these arguments, in namespaces of its own or in a node's.
+type origin struct {
+	args       []string
+	namespaces uintptr // clone flags
+	node       int     // pid
+}
+
 type birth struct {
 	cmd    *exec.Cmd
+	node   int // pid of the real node among whose processes it is to be; 0: this machine
 	result chan error
 }
 
@@ -49,24 +57,31 @@ func newNursery() nursery {
 	go func() {
 		runtime.LockOSThread()
 		for b := range n {
-			b.result <- b.cmd.Start()
+			if b.node == 0 {
+				b.result <- b.cmd.Start()
+			} else {
+				b.result <- bornInside(b.node, b.cmd.Start)
+			}
 		}
 	}()
 	return n
 }
 
-// start runs this same file as a component, with its output appended to log, and notes its ident in pidFile.
-func (n nursery) start(component string, args []string, log, pidFile string) (*process, error) {
+// start starts a component, with its output appended to log, and notes its ident in pidFile.
+func (n nursery) start(component string, o origin, log, pidFile string) (*process, error) {
 	out, err := appendTo(log)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Close()
-	cmd := selfCommand(append([]string{component}, args...)...)
+	cmd := selfCommand(o.args...)
 	cmd.Stdout, cmd.Stderr = out, out
 	// A session of its own keeps a terminal's ^C away from it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	b := birth{cmd, make(chan error, 1)}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, Cloneflags: o.namespaces}
+	if o.node != 0 {
+		cmd.SysProcAttr.Pdeathsig = 0 // it ends with its node; and Go would kill a child that cannot see its parent
+	}
+	b := birth{cmd, o.node, make(chan error, 1)}
 	n <- b
 	if err := <-b.result; err != nil {
 		return nil, fmt.Errorf("start %s: %w", component, err)

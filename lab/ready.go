@@ -114,7 +114,7 @@ func (s *supervisor) awaitReady(ctx context.Context, c cluster, wasWhole bool) e
 		}
 	}
 	err = s.await(ctx, c, []string{etcd, kubeAPIServer, kubeControllerManager}, "the default ServiceAccounts", accountsExist(client))
-	if err != nil || c.Nodes == 0 {
+	if err != nil || c.nodeCount() == 0 {
 		return err
 	}
 	if err := createNodes(ctx, client, c); err != nil {

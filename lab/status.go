@@ -42,7 +42,7 @@ func printStatus(out io.Writer, lab folder) error {
 }
 
 func printCluster(w io.Writer, f clusterFolder, c cluster) error {
-	addresses := map[string]string{etcd: c.etcdURL(), kubeAPIServer: c.apiURL()}
+	addresses := map[string]string{etcd: c.etcdURL(), kubeAPIServer: c.apiURL(), machine: "proxy " + c.proxyURL()}
 	var total int64
 	for _, component := range c.components() {
 		memory, err := printProcess(w, c.Name, component, f.pid(component), addresses[component])

@@ -27,6 +27,7 @@ type supervisor struct {
 	lab      lab
 	children map[string]map[string]*process // by cluster and component
 	bringing map[string]*sync.Mutex         // by cluster: one bringUp at a time
+	gates    map[string]*gate               // by cluster with a real node
 }
 
 // atOnce is how many clusters start at the same time: more only make each other slow.
@@ -44,7 +45,7 @@ func supervise(dir folder, keeper int) error {
 	defer stop()
 	s := &supervisor{
 		dir: dir, nursery: newNursery(),
-		children: map[string]map[string]*process{}, bringing: map[string]*sync.Mutex{},
+		children: map[string]map[string]*process{}, bringing: map[string]*sync.Mutex{}, gates: map[string]*gate{},
 	}
 	if s.lab, err = dir.load(); err != nil {
 		return err
@@ -137,6 +138,9 @@ func (s *supervisor) up(ctx context.Context, r upRequest) (string, error) {
 	if err := group.Wait(); err != nil {
 		return "", err
 	}
+	if err := s.openGates(); err != nil {
+		return "", err
+	}
 	return strings.Join(report, ""), nil
 }
 
@@ -181,6 +185,14 @@ func admitCluster(l lab, name string, r upRequest) (cluster, error) {
 			return cluster{}, fmt.Errorf("cluster %s: %w", name, err)
 		}
 		c = cluster{Name: name, Index: l.freeIndex(), Ports: free, Tokens: newTokens()}
+		if r.Programs != "" {
+			c.Real = &realNode{Programs: r.Programs}
+			c.Tokens = newTokens(c.kubeletUser(), kubeProxyUser)
+		}
+	}
+	if (r.Programs != "" && c.Real == nil) || (r.Nodes > 0 && c.Real != nil) {
+		return cluster{}, fmt.Errorf("cluster %s is there already, and its nodes are of the other kind: real ones and fake ones do not mix, and "+
+			"the API server would have to be another; take the cluster down first", name)
 	}
 	c.Nodes = max(c.Nodes, r.Nodes)
 	c.Audit = c.Audit || r.Audit
@@ -231,6 +243,10 @@ func (s *supervisor) startComponent(ctx context.Context, c cluster, components [
 		return s.await(ctx, c, components, "etcd to answer", etcdHealth(c))
 	case kubeAPIServer:
 		return s.await(ctx, c, components, "the API server to be ready", s.apiHealth(c))
+	case machine:
+		return s.await(ctx, c, components, "the node's mounts and network", s.nodeFurnished(c))
+	case containerd:
+		return s.await(ctx, c, components, "containerd to take an image", s.pauseLoaded(c))
 	default:
 		return nil
 	}
@@ -246,7 +262,11 @@ func (s *supervisor) ensureProcess(c cluster, component string) error {
 		return p.signal(syscall.SIGCONT)
 	}
 	f := s.dir.cluster(c.Name)
-	p, err := s.nursery.start(component, f.args(c, component), f.log(component), f.pid(component))
+	o, err := s.originOf(c, component)
+	if err != nil {
+		return err
+	}
+	p, err := s.nursery.start(component, o, f.log(component), f.pid(component))
 	if p != nil {
 		if s.children[c.Name] == nil {
 			s.children[c.Name] = map[string]*process{}
@@ -254,6 +274,23 @@ func (s *supervisor) ensureProcess(c cluster, component string) error {
 		s.children[c.Name][component] = p
 	}
 	return err
+}
+
+// originOf must be called with the lock held.
+func (s *supervisor) originOf(c cluster, component string) (origin, error) {
+	f := s.dir.cluster(c.Name)
+	switch component {
+	case machine:
+		return origin{args: append([]string{component}, f.args(c, component)...), namespaces: machineNamespaces}, f.makeCgroups()
+	case containerd, kubelet, kubeProxy:
+		m := s.children[c.Name][machine]
+		if m == nil || m.hasEnded() {
+			return origin{}, fmt.Errorf("%s needs its %s: start that first", component, machine)
+		}
+		return origin{args: append([]string{enter, strconv.Itoa(m.pid)}, f.programArgs(c, component)...), node: m.pid}, nil
+	default:
+		return origin{args: append([]string{component}, f.args(c, component)...)}, nil
+	}
 }
 
 // act pauses, resumes, kills or starts one component of a cluster, or all of them.
@@ -367,6 +404,10 @@ func (s *supervisor) down(names []string) error {
 	defer s.mu.Unlock()
 	for _, name := range names {
 		delete(s.children, name)
+		if g := s.gates[name]; g != nil {
+			g.close()
+			delete(s.gates, name)
+		}
 	}
 	return s.dir.forget(names)
 }

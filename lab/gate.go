@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// gateIP is what a node and its Pods call the machine that the lab runs on. It is the same in all nodes, as their
+// networks know nothing of each other.
+const gateIP = "10.64.0.1"
+
+// gate joins the network of one node, which leads nowhere, with this machine's loopback, and with nothing else.
+//
+//	in the node      10.64.0.1:PORT is 127.0.0.1:PORT here, for the API server of each of the lab's clusters
+//	on this machine  127.0.0.1:PROXY is an HTTP proxy into the node, for its API server and for who wants to reach Pods
+type gate struct {
+	node    ident
+	network *os.File
+	proxy   *http.Server
+
+	mu    sync.Mutex
+	doors map[int]net.Listener
+}
+
+// openGate opens no doors yet. The proxy listens on the socket, for the API server, which knows no plain TCP, and on the
+// port, for people.
+func openGate(node ident, socket string, proxyPort int) (*gate, error) {
+	network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", node.pid))
+	if err != nil {
+		return nil, err
+	}
+	g := &gate{node: node, network: network, doors: map[int]net.Listener{}}
+	g.proxy = &http.Server{Handler: g.proxyHandler()}
+	for _, place := range [][2]string{{"unix", socket}, {"tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(proxyPort))}} {
+		listener, err := net.Listen(place[0], place[1])
+		if err != nil {
+			g.close()
+			return nil, err
+		}
+		go func() { _ = g.proxy.Serve(listener) }() // until close
+	}
+	return g, nil
+}
+
+func (g *gate) close() {
+	_ = g.proxy.Close()
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, door := range g.doors {
+		_ = door.Close()
+	}
+	_ = g.network.Close()
+}
+
+// openDoors makes the given ports of this machine's loopback reachable from the node, and no others.
+func (g *gate) openDoors(ports []int) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	wanted := map[int]bool{}
+	for _, port := range ports {
+		wanted[port] = true
+		if g.doors[port] != nil {
+			continue
+		}
+		if err := g.openDoor(port); err != nil {
+			return err
+		}
+	}
+	for port, door := range g.doors {
+		if !wanted[port] {
+			_ = door.Close()
+			delete(g.doors, port)
+		}
+	}
+	return nil
+}
+
+func (g *gate) openDoor(port int) error {
+	return g.within(func() error {
+		door, err := net.Listen("tcp", net.JoinHostPort(gateIP, strconv.Itoa(port)))
+		if err != nil {
+			return err
+		}
+		g.doors[port] = door
+		go letThrough(door, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		return nil
+	})
+}
+
+func letThrough(door net.Listener, address string) {
+	for {
+		inside, err := door.Accept()
+		if err != nil {
+			return // closed
+		}
+		go func() {
+			outside, err := net.Dial("tcp", address)
+			if err != nil {
+				_ = inside.Close()
+				return
+			}
+			join(inside, outside)
+		}()
+	}
+}
+
+// join copies both ways until both sides have said all.
+func join(a, b net.Conn) {
+	var both sync.WaitGroup
+	for _, way := range [][2]net.Conn{{a, b}, {b, a}} {
+		both.Go(func() {
+			_, _ = io.Copy(way[0], way[1])
+			if half, ok := way[0].(interface{ CloseWrite() error }); ok {
+				_ = half.CloseWrite()
+			}
+		})
+	}
+	both.Wait()
+	_, _ = a.Close(), b.Close()
+}
+
+// within calls do on a thread that is in the node's network. A socket stays in the network that it was made in.
+func (g *gate) within(do func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this goroutine
+		err := unix.Setns(int(g.network.Fd()), unix.CLONE_NEWNET)
+		if err == nil {
+			err = do()
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+// dial connects from within the node. There is no DNS.
+func (g *gate) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || net.ParseIP(host) == nil {
+		return nil, fmt.Errorf("%q is not IP:PORT", address)
+	}
+	err = g.within(func() error {
+		conn, err = (&net.Dialer{}).DialContext(ctx, network, address)
+		return err
+	})
+	return conn, err
+}
+
+// proxyHandler serves both forms of HTTP's proxying: CONNECT, which the API server uses, and plain requests.
+func (g *gate) proxyHandler() http.Handler {
+	plain := &httputil.ReverseProxy{
+		Rewrite:   func(*httputil.ProxyRequest) {}, // the request names its address
+		Transport: &http.Transport{DialContext: g.dial, DisableKeepAlives: true},
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodConnect {
+			plain.ServeHTTP(w, r)
+			return
+		}
+		inside, err := g.dial(r.Context(), "tcp", r.Host)
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadGateway)
+			return
+		}
+		outside, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			_ = inside.Close()
+			return
+		}
+		if _, err := io.WriteString(outside, "HTTP/1.1 200 OK\r\n\r\n"); err != nil {
+			_, _ = inside.Close(), outside.Close()
+			return
+		}
+		join(outside, inside)
+	})
+}
