@@ -9,7 +9,7 @@ GOTEST  := go test -timeout 20m
 GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo bench test fault test-all chart-test unit lint fmt gen gen-check lab lab-build lab-down clean
+.PHONY: help build image demo bench test fault test-all chart-test nodes-test node-build unit lint fmt gen gen-check lab lab-build lab-down clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -34,6 +34,11 @@ bin/hansa-lab: $(wildcard lab/*.go) lab/go.mod lab/go.sum lab/build.sh
 	@echo "building real control planes into $@ (the first time takes some minutes)"
 	lab/build.sh $@ && ln -sf hansa-lab bin/kubectl
 
+# Nothing but `hansa-lab up --nodes=real` needs them.
+node-build: bin/node/pause.tar ## build bin/node, the programs of the lab's real nodes
+bin/node/pause.tar: $(wildcard lab/hansa-node/*.go lab/node/*/*.go) lab/go.mod lab/go.sum lab/build.sh lab/node/go.mod lab/node/go.sum lab/node/build.sh lab/node/packages.sh
+	lab/node/build.sh bin/node
+
 demo: build ## play the walkthrough on two real clusters, step by step (KEEP=1 leaves them running)
 	go run ./test/demo
 
@@ -45,11 +50,16 @@ test: build lint gen-check ## everything that CI runs: vet, lint, unit and prope
 fault: build ## what happens when members, links, the host or the control plane itself break (about 7 minutes)
 	$(GOTEST) ./test/fault
 
-test-all: test chart-test ## the long suites as well
+test-all: test chart-test nodes-test ## the long suites as well
 	HANSA_LONG=1 $(GOTEST) -timeout 60m ./test/fault
 
 chart-test: build ## the Helm chart, with Helm's library on real API servers (the first build takes 2 minutes of CPU time)
 	cd test/chart && go vet ./... && $(GOTEST) ./...
+
+nodes-test: build ## the chart's own Pods on the lab's real nodes; skipped, with the reason, where those do not work
+	@lab/node/packages.sh || { echo "skipped: the tests on real nodes"; exit 0; }; set -ex; \
+	$(MAKE) node-build; $(MAKE) image IMAGE=hansa-lab.local/hansa:test; export HANSA_LONG=1; \
+	$(GOTEST) -v -run RealNode ./internal/lab; cd test/chart; $(GOTEST) -v -run RealNodes .
 
 unit: ## the tests that need no lab
 	$(GOTEST) -short ./...

@@ -8,7 +8,10 @@ const (
 	APIServer         = "kube-apiserver"
 	ControllerManager = "kube-controller-manager"
 	Scheduler         = "kube-scheduler" // with nodes only
-	Kwok              = "kwok"           // the fake kubelets; with nodes only
+	Kwok              = "kwok"           // the fake kubelets; with fake nodes only
+	Node              = "node"           // a real node with all that runs on it
+	Containerd        = "containerd"     // of a real node, as the next
+	Kubelet           = "kubelet"
 )
 
 // Pause stops components of the cluster without ending them, all if none is named: connections stay open, nothing

@@ -32,7 +32,35 @@ import (
 // Options are what a test wants of its clusters.
 type Options struct {
 	Nodes int  // fake nodes per cluster, on which Pods seem to run; 0: Pods stay Pending
+	Real  bool // instead of them, one node that runs Pods; see NeedRealNodes
 	Audit bool // keep a log of all requests, for Requests
+}
+
+// args are the flags of hansa-lab up.
+func (o Options) args(clusters []string) []string {
+	nodes := strconv.Itoa(o.Nodes)
+	if o.Real {
+		nodes = "real"
+	}
+	return []string{"up", "--clusters=" + strings.Join(clusters, ","), "--nodes=" + nodes, "--audit=" + strconv.FormatBool(o.Audit)}
+}
+
+// NeedRealNodes skips the test where Options.Real would not work, and says why: it takes root and more. As real nodes take their time,
+// it also skips the test unless HANSA_LONG is set.
+func NeedRealNodes(t testing.TB) {
+	t.Helper()
+	skipIfShort(t)
+	if os.Getenv("HANSA_LONG") == "" {
+		t.Skip("HANSA_LONG is not set")
+	}
+	binary, err := findBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Lab{binary: binary, dir: filepath.Join(t.TempDir(), "lab")}
+	if _, err := l.run("check-nodes"); err != nil {
+		t.Skip(err)
+	}
 }
 
 // Lab is a set of running clusters.
@@ -98,8 +126,7 @@ func StartMain(o Options, clusters ...string) (l *Lab, stop func() error, err er
 		_, err := l.run("down")
 		return err
 	}
-	_, err = l.run("up", "--clusters="+strings.Join(clusters, ","), "--nodes="+strconv.Itoa(o.Nodes),
-		"--audit="+strconv.FormatBool(o.Audit), "--until-exit-of="+strconv.Itoa(os.Getpid()))
+	_, err = l.run(append(o.args(clusters), "--until-exit-of="+strconv.Itoa(os.Getpid()))...)
 	if err != nil {
 		return nil, nil, errors.Join(err, stop())
 	}
@@ -170,7 +197,7 @@ func (l *Lab) Config(cluster string) *rest.Config {
 // Add brings up more clusters in the lab; those that run stay as they are.
 func (l *Lab) Add(t testing.TB, o Options, clusters ...string) {
 	t.Helper()
-	l.Run(t, "up", "--clusters="+strings.Join(clusters, ","), "--nodes="+strconv.Itoa(o.Nodes), "--audit="+strconv.FormatBool(o.Audit))
+	l.Run(t, o.args(clusters)...)
 }
 
 // Run calls hansa-lab with the given verb and arguments on this lab and returns what it prints.
