@@ -17,7 +17,8 @@ import (
 )
 
 const longHelp = `hansa-lab runs real Kubernetes control planes (etcd, kube-apiserver, kube-controller-manager; with --nodes also
-kube-scheduler and fake nodes) as processes on 127.0.0.1. It needs no root, no containers and no network.
+kube-scheduler and fake nodes) as processes on 127.0.0.1. It needs no root, no containers and no network; only
+--nodes=real does need root.
 
   hansa-lab up --clusters global,business
   export KUBECONFIG=$PWD/.lab/kubeconfig

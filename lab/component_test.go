@@ -48,7 +48,7 @@ func TestServingCertificateVerifies(t *testing.T) {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(files["ca.crt"])
-	for _, name := range []string{"127.0.0.1", "10.96.0.1", "localhost", "kubernetes.default.svc"} {
+	for _, name := range []string{"127.0.0.1", "10.96.0.1", gateIP, "localhost", "kubernetes.default.svc"} {
 		if _, err := pair.Leaf.Verify(x509.VerifyOptions{DNSName: name, Roots: roots}); err != nil {
 			t.Errorf("as %s: %v", name, err)
 		}
@@ -102,5 +102,25 @@ func TestTakenPortIsNotFree(t *testing.T) {
 	defer l.Close()
 	if portIsFree(l.Addr().(*net.TCPAddr).Port) {
 		t.Errorf("%v counts as free", l.Addr())
+	}
+}
+
+// TestWhatANodeHides: programs and labs that a node could not see are refused, and only those.
+func TestWhatANodeHides(t *testing.T) {
+	for path, ok := range map[string]bool{
+		"/home/me/lab": true, "/var/library/lab": true, "/running": true,
+		"/run": false, "/run/lab": false, "/var/lib/jenkins/lab": false, "/var/log/lab": false,
+	} {
+		if err := checkNotHidden("/home", path); (err == nil) != ok {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+func TestARealNodesAPIServerStaysOnLoopback(t *testing.T) {
+	c := cluster{Name: "a", Ports: ports{Etcd: 20001, Peer: 20002, API: 20003}, Real: &realNode{}}
+	args := strings.Join(folder("/lab").cluster("a").args(c, kubeAPIServer), " ")
+	if !strings.Contains(args, "--bind-address=127.0.0.1 ") || strings.Contains(args, "--endpoint-reconciler-type=none") {
+		t.Errorf("got %s", args)
 	}
 }

@@ -115,3 +115,45 @@ func TestKubeconfigKeepsWhatUsersAdd(t *testing.T) {
 		t.Errorf("a second up left contexts %v, current %q, %v", config.Contexts, config.CurrentContext, err)
 	}
 }
+
+func TestNodesDoNotChangeTheirKind(t *testing.T) {
+	real, err := admitCluster(lab{}, "a", upRequest{Programs: "/bin/node"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fake, err := admitCluster(lab{}, "a", upRequest{Nodes: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name string
+		has  cluster
+		want upRequest
+		ok   bool
+	}{
+		{"real stays real", real, upRequest{Programs: "/bin/node"}, true},
+		{"nobody asks for nodes", real, upRequest{}, true},
+		{"fake for real", real, upRequest{Nodes: 1}, false},
+		{"real for fake", fake, upRequest{Programs: "/bin/node"}, false},
+	} {
+		c, err := admitCluster(lab{}.with(step.has), "a", step.want)
+		if (err == nil) != step.ok {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		if err == nil && c.Real == nil {
+			t.Errorf("%s: the node is gone", step.name)
+		}
+	}
+}
+
+func TestNodesFlag(t *testing.T) {
+	for text, want := range map[string]*nodesFlag{
+		"0": {}, "3": {fake: 3}, "real": {real: true}, "-1": nil, "": nil, "Real": nil,
+	} {
+		var got nodesFlag
+		err := got.Set(text)
+		if (err == nil) != (want != nil) || (want != nil && (got != *want || got.String() != text)) {
+			t.Errorf("%q: got %+v, %v", text, got, err)
+		}
+	}
+}
