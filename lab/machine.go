@@ -182,7 +182,7 @@ func runEnter() int {
 
 func becomeInside(args []string) error {
 	if len(args) < 2 {
-		return errors.New("usage: enter PID PROGRAM ARG...")
+		return errors.New("usage: enter PID PROGRAM [ARG]")
 	}
 	runtime.LockOSThread()                              // namespaces are a thread's; the one that calls exec is the one that stays
 	if err := unix.Unshare(unix.CLONE_FS); err != nil { // else mounts could not be changed for one thread
