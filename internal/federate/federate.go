@@ -48,6 +48,7 @@ type Reconciler struct {
 	log      logr.Logger
 	waiting  waiting
 	pace     pace
+	pruned   pruned
 	services services
 	metrics  metrics
 }
@@ -82,6 +83,7 @@ func New(o Options) *Reconciler {
 		host:     host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
 		settings: o.Settings, tell: o.Tell, log: o.Log,
 		waiting:  waiting{since: map[intent.Key]time.Time{}},
+		pruned:   pruned{m: map[intent.Key]pruning{}},
 		pace:     pace{written: map[intent.Key]time.Time{}},
 		services: services{told: map[intent.Key]string{}},
 	}

@@ -103,6 +103,7 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	}
 	switch {
 	case p.Finalizer == plan.RemoveFinalizer:
+		r.pruned.forget(p.Key)
 		return 0, r.release(ctx, p, w)
 	case p.Silent:
 		if len(told.Events) > 0 {
@@ -116,6 +117,8 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	case rollup.Same(w.Intent.Status, told.Status):
 		r.members.Published(p)
 		return 0, nil
+	case r.pruned.knows(p.Key, told.Status, w.Intent.Status):
+		return 0, nil // the lanes remember what the host does not keep
 	}
 	if wait := r.pace.wait(p.Key, time.Now()); told.Minor && wait > 0 {
 		return wait, nil
@@ -133,6 +136,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, p plan.Plan, w plan.World,
 		return err
 	}
 	r.pace.wrote(p.Key, time.Now())
+	r.pruned.wrote(p.Key, told.Status, intent.Parse(obj).Status)
 	k.store.Merge(obj)
 	r.tell(k.Type, w.Intent, told.Events)
 	return nil

@@ -265,6 +265,18 @@ func Same(a, b intent.Status) bool {
 		slices.Equal(a.Conditions, b.Conditions) && slices.EqualFunc(a.Clusters, b.Clusters, sameCluster)
 }
 
+// Alike says whether two statuses mean the same, whenever that was told.
+func Alike(a, b intent.Status) bool {
+	timeless := func(s intent.Status) intent.Status {
+		s.Conditions = slices.Clone(s.Conditions)
+		for i := range s.Conditions {
+			s.Conditions[i].LastUpdateTime, s.Conditions[i].LastTransitionTime = "", ""
+		}
+		return s
+	}
+	return Same(timeless(a), timeless(b))
+}
+
 func sameCluster(a, b intent.ClusterStatus) bool {
 	return sameCopy(a, b) && a.Status == b.Status && a.Message == b.Message &&
 		a.Health == b.Health && a.ReplicasReady == b.ReplicasReady && bytes.Equal(a.RemoteStatus, b.RemoteStatus)
