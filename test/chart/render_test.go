@@ -2,6 +2,7 @@ package chart
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"strings"
@@ -58,6 +59,10 @@ func TestChartIsWhatInitInstalls(t *testing.T) {
 
 // spellOut adds the defaults that the chart spells out in policies, so that its rules are equal to those that the API server holds.
 func spellOut(o *unstructured.Unstructured) {
+	if _, ok, _ := unstructured.NestedMap(o.Object, "spec", "matchResources"); ok {
+		_ = unstructured.SetNestedField(o.Object, "Equivalent", "spec", "matchResources", "matchPolicy")
+		_ = unstructured.SetNestedMap(o.Object, map[string]any{}, "spec", "matchResources", "objectSelector")
+	}
 	constraints, ok, _ := unstructured.NestedMap(o.Object, "spec", "matchConstraints")
 	if !ok {
 		return
@@ -238,6 +243,24 @@ func TestTypes(t *testing.T) {
 	}
 	if !strings.Contains(toJSON(t, objects["ClusterRole kubefed-edit"].Object), "federatedjobs") {
 		t.Error("the roles depend on who manages a type")
+	}
+}
+
+func TestRequesterCheck(t *testing.T) {
+	const binding = "ValidatingAdmissionPolicyBinding kubefed-requester"
+	for mode, want := range map[string]string{"": "[Deny]", "Deny": "[Deny]", "Warn": "[Audit Warn]", "Off": "none"} {
+		objects, _ := render(t, home, "admission: {requesterCheck: "+mode+"}")
+		got := "none"
+		if o := objects[binding]; o != nil {
+			actions, _, _ := unstructured.NestedStringSlice(o.Object, "spec", "validationActions")
+			got = fmt.Sprint(actions)
+		}
+		if got != want {
+			t.Errorf("requesterCheck %q: got %s, want %s", mode, got, want)
+		}
+		if objects["ValidatingAdmissionPolicy kubefed-requester"] == nil {
+			t.Error("the policy is missing")
+		}
 	}
 }
 

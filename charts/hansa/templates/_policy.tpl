@@ -18,7 +18,10 @@
 {{- $_ := set $object.metadata "name" (printf "%s-%s" $object.metadata.name $root.Release.Namespace) }}
 {{- if $binds }}
 {{- $here := dict "matchLabels" (dict "kubernetes.io/metadata.name" $root.Release.Namespace) }}
-{{- $_ := mergeOverwrite $object.spec (dict "policyName" (printf "%s-%s" $object.spec.policyName $root.Release.Namespace) "matchResources" (dict "namespaceSelector" $here)) }}
+{{- $every := list "*" }}
+{{- $namespaced := dict "apiGroups" $every "apiVersions" $every "operations" $every "resources" $every "scope" "Namespaced" }}
+{{- $match := dict "matchPolicy" "Equivalent" "namespaceSelector" $here "objectSelector" dict "resourceRules" (list $namespaced) }}
+{{- $_ := mergeOverwrite $object.spec (dict "policyName" (printf "%s-%s" $object.spec.policyName $root.Release.Namespace) "matchResources" $match) }}
 {{- end }}
 {{- end }}
 {{- if $asks }}
@@ -37,8 +40,12 @@
 {{/* What comes of a federated object whose writer may not write its target: what the values say; else a warning where types were
 federated before there was the check, and a refusal elsewhere. What a binding does that is there already stays. */}}
 {{- define "hansa.requesterCheck" -}}
-{{- if ($.Values.admission).requesterCheck -}}
-{{ $.Values.admission.requesterCheck }}
+{{- $given := (.Values.admission).requesterCheck }}
+{{- if kindIs "bool" $given -}}
+{{- /* YAML reads Off without quotes as false. */ -}}
+Off
+{{- else if $given -}}
+{{ $given }}
 {{- else if .Capabilities.APIVersions.Has "core.kubefed.io/v1beta1/FederatedTypeConfig" -}}
 {{ ternary "Warn" "Deny" (gt (len ((lookup "core.kubefed.io/v1beta1" "FederatedTypeConfig" .Release.Namespace "").items | default list)) 0) }}
 {{- else -}}
