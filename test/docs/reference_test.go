@@ -184,7 +184,7 @@ var unread = words(`
 	DeleteOptions Status Deployment ReplicaSet FederatedDeployment FederatedReplicaSet KubeFedCluster ReplicaSchedulingPreference
 	Propagate Probe Schedule Probing Recovering IdentityNotPinned NotAfter NotBefore SubjectName ValidityPeriod
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
-	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover
+	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover PropagatedVersion PropagatedVersions ClusterPropagatedVersion
 	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress`)
 
 func words(s string) []string { return strings.Fields(s) }
