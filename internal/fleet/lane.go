@@ -289,7 +289,7 @@ func (l *lane) done(ctx context.Context, key intent.Key, s plan.Step, r apply.Re
 		if r.Record != nil && t.record != nil && *r.Record == *t.record {
 			t.repairs = append(t.repairs, time.Now())
 		}
-		t.lesson, t.news = lesson{record: r.Record, absent: r.Gone, released: r.Did == plan.DidRelease}, true
+		t.lesson, t.news = lesson{record: r.Record, absent: r.Gone, released: r.Did == plan.DidRelease || s.Confirm && r.Gone && t.released}, true
 	}
 	if l.ctx != ctx || ctx.Err() != nil {
 		t.again, t.outcome = false, plan.Outcome{}

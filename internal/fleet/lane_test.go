@@ -411,6 +411,26 @@ func TestLaneConfirmed(t *testing.T) {
 	})
 }
 
+// TestLaneReleased: a look that was decided before a release was known finds nothing of ours, which does not make it a deletion.
+func TestLaneReleased(t *testing.T) {
+	onLane(t, 1, func(tr *track) {
+		tr.answer = func(_ context.Context, _ intent.Key, s plan.Step) apply.Result {
+			o := plan.Outcome{Member: s.Member, State: plan.Done}
+			if s.Verdict == plan.Release {
+				o.Did = plan.DidRelease
+			}
+			return apply.Result{Gone: true, Outcome: o}
+		}
+		tr.submit(key("a"), plan.Step{Member: "m", Verdict: plan.Release, Needed: true, UID: "c"})
+		synctest.Wait()
+		tr.submit(key("a"), plan.Step{Member: "m", Verdict: plan.Withdraw, Needed: true, Confirm: true})
+		synctest.Wait()
+		if l := tr.learnt(key("a")); !l.absent || !l.released {
+			t.Errorf("learnt %+v", l)
+		}
+	})
+}
+
 // TestLaneClosed: while the member is away nothing is done; what was learnt stays, what was to be done is forgotten; a step that runs ends.
 func TestLaneClosed(t *testing.T) {
 	onLane(t, 1, func(tr *track) {
