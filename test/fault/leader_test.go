@@ -130,7 +130,7 @@ func (h *handover) takesOver() []mark {
 	var marks []mark
 	for _, c := range []string{"host", "m1", "m2"} {
 		marks = append(marks, record(h, c, func(r lab.Request) bool {
-			return strings.Contains(r.UserAgent, h.identity) && r.Mutates() && !ofLease(r)
+			return strings.Contains(r.UserAgent, h.identity) && writes(r) // one that was cut off half-way has written nothing
 		}))
 	}
 	return marks
