@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -59,20 +60,8 @@ func (f *Federation) mayBegin(ctx context.Context, s *survey) error {
 
 // stopKubeFed scales KubeFed's Deployments to nothing and waits until its lock has run out.
 func (f *Federation) stopKubeFed(ctx context.Context, _ *survey) error {
-	all, err := f.deployments(ctx, isKubeFed)
-	if err != nil {
+	if err := f.stop(ctx, isKubeFed); err != nil || f.dryRun != dryrun.None {
 		return err
-	}
-	for i := range all {
-		if n := replicas(all[i]); n > 0 {
-			if err := f.scale(ctx, &all[i], 0, strconv.Itoa(int(n))); err != nil {
-				return err
-			}
-			f.done("scaled Deployment %s from %d to 0", all[i].Name, n)
-		}
-	}
-	if f.dryRun != dryrun.None {
-		return nil
 	}
 	return f.until(ctx, fail.TakeoverStuck, func(ctx context.Context) (string, error) {
 		all, err := f.deployments(ctx, isKubeFed)
@@ -90,6 +79,23 @@ func (f *Federation) stopKubeFed(ctx context.Context, _ *survey) error {
 		}
 		return "", err
 	})
+}
+
+// stop scales Deployments to nothing, and notes how many replicas they had.
+func (f *Federation) stop(ctx context.Context, which func(corev1.Container) bool) error {
+	all, err := f.deployments(ctx, which)
+	if err != nil {
+		return err
+	}
+	for i := range all {
+		if n := replicas(all[i]); n > 0 {
+			if err := f.scale(ctx, &all[i], 0, strconv.Itoa(int(n))); err != nil {
+				return err
+			}
+			f.done("scaled Deployment %s from %d to 0", all[i].Name, n)
+		}
+	}
+	return nil
 }
 
 // scale sets the replicas of a Deployment and the note of how many there were; an empty note is taken off.

@@ -82,20 +82,8 @@ func (f *Federation) awaitRecords(ctx context.Context) error {
 
 // stopHansa scales Hansa's Deployments to nothing, or asks for a process to be stopped, and waits until nobody leads.
 func (f *Federation) stopHansa(ctx context.Context) error {
-	all, err := f.deployments(ctx, isHansa)
-	if err != nil {
+	if err := f.stop(ctx, isHansa); err != nil || f.dryRun != dryrun.None {
 		return err
-	}
-	for i := range all {
-		if n := replicas(all[i]); n > 0 {
-			if err := f.scale(ctx, &all[i], 0, strconv.Itoa(int(n))); err != nil {
-				return err
-			}
-			f.done("scaled Deployment %s from %d to 0", all[i].Name, n)
-		}
-	}
-	if f.dryRun != dryrun.None {
-		return nil
 	}
 	return f.until(ctx, fail.TakeoverStuck, func(ctx context.Context) (string, error) {
 		l, err := f.lease(ctx)
