@@ -62,6 +62,6 @@ func hostThings(ctx context.Context, member Cluster, o Options, n names, k known
 	if err != nil {
 		return nil, err
 	}
-	stored := credentialThing(o, n, k, token, o.endpoint(member))
+	stored := credentialThing(o, n, k, token, specOf(o, member, token, k.secretName))
 	return []thing{stored, memberThing(o, member, k, token, k.secretName)}, nil
 }
