@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/openapi3"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -152,8 +154,7 @@ func Apply(ctx context.Context, c client.Client, p Pair, told func(client.Object
 }
 
 func applyCRD(ctx context.Context, c client.Client, want *apiextv1.CustomResourceDefinition) (Result, error) {
-	live := &apiextv1.CustomResourceDefinition{}
-	err := c.Get(ctx, client.ObjectKeyFromObject(want), live)
+	live, err := lasting(ctx, c, want.Name)
 	switch {
 	case apierrors.IsNotFound(err):
 		return Created, c.Create(ctx, want.DeepCopy())
@@ -164,7 +165,25 @@ func applyCRD(ctx context.Context, c client.Client, want *apiextv1.CustomResourc
 			Try("choose another group for the federated type with --federated-group")
 	}
 	live.Spec = *want.Spec.DeepCopy()
-	return Updated, c.Update(ctx, live)
+	if err := c.Update(ctx, live); !apierrors.IsNotFound(err) {
+		return Updated, err
+	}
+	return Created, c.Create(ctx, want.DeepCopy()) // it went in between
+}
+
+// lasting reads a definition. One that is being deleted is waited for: what is written into it would go with it.
+func lasting(ctx context.Context, c client.Client, name string) (*apiextv1.CustomResourceDefinition, error) {
+	var live *apiextv1.CustomResourceDefinition
+	var err error
+	last := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		live = &apiextv1.CustomResourceDefinition{}
+		err = c.Get(ctx, client.ObjectKey{Name: name}, live)
+		return err != nil || live.DeletionTimestamp == nil, nil
+	})
+	if err == nil && last != nil {
+		err = errors.New("it is still being deleted: look for finalizers of its objects, then run the command again")
+	}
+	return live, err
 }
 
 func applyConfig(ctx context.Context, c client.Client, p Pair) (Result, error) {
