@@ -42,11 +42,11 @@ bin/node/pause.tar: $(wildcard lab/hansa-node/*.go lab/node/*/*.go) lab/go.mod l
 demo: build ## play the walkthrough on two real clusters, step by step (KEEP=1 leaves them running)
 	go run ./test/demo
 
-# Most tests wait for clusters, not for a core: three packages at a time, and those that take longest first.
+# Those that take longest begin first.
 test: build lint gen-check ## everything that CI runs: vet, lint, unit and property tests, stories on the lab
 	go vet ./...
 	cd lab && $(GOTEST) -vet=off ./...
-	$(GOTEST) -p 3 ./test/story ./test/takeover ./internal/cli $$(go list ./... | grep -v /test/fault)
+	$(GOTEST) -p 2 ./test/story ./test/takeover ./internal/cli $$(go list ./... | grep -v /test/fault)
 
 fault: build ## what happens when members, links, the host or the control plane itself break (about 7 minutes)
 	$(GOTEST) ./test/fault

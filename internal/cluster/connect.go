@@ -2,9 +2,7 @@ package cluster
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -109,7 +107,7 @@ func (l *link) follow(cluster *fedv1.KubeFedCluster, secret *corev1.Secret, o Co
 	if err != nil {
 		return nil, err
 	}
-	token, err := tokenFor(a, cluster.Spec, secret)
+	token, err := tokenFor(a, secret, cluster.Spec.SecretRef.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -250,17 +248,8 @@ func parseProxy(s string) (*url.URL, error) {
 	return u, nil
 }
 
-// Trust is a hash of how the certificate of a member is verified, and of the proxy that it is reached by.
-func Trust(s fedv1.KubeFedClusterSpec) string {
-	checks := slices.Clone(s.DisabledTLSValidations)
-	slices.Sort(checks)
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", s.CABundle, s.ProxyURL, checks))
-	return hex.EncodeToString(sum[:])
-}
-
 // tokenFor returns the token that may be sent to an address.
-func tokenFor(a address, of fedv1.KubeFedClusterSpec, secret *corev1.Secret) (string, error) {
-	name := of.SecretRef.Name
+func tokenFor(a address, secret *corev1.Secret, name string) (string, error) {
 	if secret == nil {
 		return "", malformed(ReasonSecretNotFound, "secret %q does not exist", name)
 	}
@@ -270,10 +259,6 @@ func tokenFor(a address, of fedv1.KubeFedClusterSpec, secret *corev1.Secret) (st
 		return "", malformed(ReasonTokenMissing, "secret %q has no key \"token\", or it is empty", name)
 	case strings.ContainsFunc(token, notPrintable):
 		return "", malformed(ReasonTokenInvalid, "the token in secret %q holds characters that no token has", name)
-	}
-	if trust, ok := secret.Annotations[fedv1.CredentialTrustAnnotation]; ok && trust != Trust(of) {
-		return "", malformed(ReasonEndpointMismatch, "the token in secret %q was made for another spec.caBundle, spec.proxyURL or "+
-			"spec.disabledTLSValidations and is not sent: join the cluster again, or put them back", name)
 	}
 	made, ok := secret.Annotations[fedv1.CredentialEndpointAnnotation]
 	if !ok {

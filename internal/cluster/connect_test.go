@@ -115,17 +115,6 @@ func TestConnectRefusesWhatCannotWork(t *testing.T) {
 		}), aSecret("t"), ReasonTLSInvalid},
 		"made for here":    {aCluster(), aSecret("t", fedv1.CredentialEndpointAnnotation, "m1.example:6443"), ""},
 		"made for another": {aCluster(), aSecret("t", fedv1.CredentialEndpointAnnotation, "https://m2.example:6443"), ReasonEndpointMismatch},
-		"trusted as made":  {aCluster(), aSecret("t", fedv1.CredentialTrustAnnotation, Trust(aCluster().Spec)), ""},
-		"made with another CA": {
-			aCluster(), aSecret("t", fedv1.CredentialTrustAnnotation, Trust(fedv1.KubeFedClusterSpec{CABundle: []byte("theirs")})), ReasonEndpointMismatch,
-		},
-		"made for another proxy": {
-			spec(func(s *fedv1.KubeFedClusterSpec) { s.ProxyURL = "http://p" }), aSecret("t", fedv1.CredentialTrustAnnotation, Trust(aCluster().Spec)), ReasonEndpointMismatch,
-		},
-		"made with checks": {
-			spec(func(s *fedv1.KubeFedClusterSpec) { s.DisabledTLSValidations = []fedv1.TLSValidation{"*"} }),
-			aSecret("t", fedv1.CredentialTrustAnnotation, Trust(aCluster().Spec)), ReasonEndpointMismatch,
-		},
 		"made for garbage": {aCluster(), aSecret("t", fedv1.CredentialEndpointAnnotation, ""), ReasonEndpointMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -103,7 +103,7 @@ var Conditions = []Table{
 		{Name: "ClusterReachable", Meaning: "it answers, but is not ready"},
 		{Name: "ClusterNotReachable", Meaning: "it could not be asked; the message says why"},
 		{Name: "ClusterConfigMalformed", Meaning: "the message names the field", Next: "correct it"},
-		{Name: "EndpointMismatch", Hansa: true, Meaning: "the token was made for another endpoint, CA, proxy, or set of checks", Next: "put them back, or join again"},
+		{Name: "EndpointMismatch", Hansa: true, Meaning: "the token was made for another endpoint", Next: "put `apiEndpoint` back, or join again"},
 		{Name: "Verified", Hansa: true, Meaning: "the endpoint is the cluster that joined"},
 		{Name: "IdentityUnknown", Hansa: true, Meaning: "the UID of `kube-system` cannot be read", Next: "give the account of the join that right, or join again"},
 		{Name: "IdentityMismatch", Hansa: true, Meaning: "the endpoint is another cluster than the one that joined", Next: "correct `apiEndpoint`, or `kubefedctl unjoin --force` and join again"},

@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
-	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/fail"
 )
 
@@ -30,12 +29,11 @@ type grant struct {
 
 // annotate writes on the host's secret what renewing the token needs. The secret of an eternal token stays without them, as
 // KubeFed's are: only who it belongs to is said.
-func (g grant) annotate(s *corev1.Secret, account, boundSecret, clusterID string, to fedv1.KubeFedClusterSpec) {
+func (g grant) annotate(s *corev1.Secret, account, boundSecret, clusterID, endpoint string) {
 	all := map[string]string{
 		fedv1.CredentialServiceAccountAnnotation: account,
 		fedv1.CredentialClusterIDAnnotation:      clusterID,
-		fedv1.CredentialEndpointAnnotation:       to.APIEndpoint,
-		fedv1.CredentialTrustAnnotation:          cluster.Trust(to),
+		fedv1.CredentialEndpointAnnotation:       endpoint,
 	}
 	for _, key := range []string{fedv1.CredentialBoundSecretAnnotation, fedv1.CredentialIssuedAnnotation, fedv1.CredentialExpiresAnnotation} {
 		delete(s.Annotations, key)

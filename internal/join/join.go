@@ -87,7 +87,7 @@ func join(ctx context.Context, w *writer, host, member Cluster, o Options, k kno
 			return err
 		}
 	}
-	stored := credentialThing(o, n, k, token, specOf(o, member, token, k.secretName))
+	stored := credentialThing(o, n, k, token, o.endpoint(member))
 	if err := w.ensure(ctx, host, stored); err != nil {
 		return err
 	}
@@ -108,7 +108,7 @@ func warn(host, member Cluster, o Options, say Say) {
 }
 
 // credentialThing is the host's secret with the member's credential.
-func credentialThing(o Options, n names, k known, token grant, to fedv1.KubeFedClusterSpec) thing {
+func credentialThing(o Options, n names, k known, token grant, endpoint string) thing {
 	s := &corev1.Secret{}
 	s.Namespace = o.Namespace
 	s.Name = k.secretName
@@ -119,7 +119,7 @@ func credentialThing(o Options, n names, k known, token grant, to fedv1.KubeFedC
 				s.Type = corev1.SecretTypeOpaque
 			}
 			s.Data = map[string][]byte{corev1.ServiceAccountTokenKey: []byte(token.token)}
-			token.annotate(s, o.Namespace+"/"+n.account, n.account, k.memberID, to)
+			token.annotate(s, o.Namespace+"/"+n.account, n.account, k.memberID, endpoint)
 		},
 		doing: "Creating cluster credentials secret in host cluster",
 		done:  "secret in host cluster named: " + k.secretName,
@@ -138,22 +138,17 @@ func memberThing(o Options, member Cluster, k known, token grant, secretName str
 				c.Annotations = map[string]string{}
 			}
 			c.Annotations[fedv1.CredentialClusterIDAnnotation] = k.memberID
-			c.Spec = specOf(o, member, token, secretName)
+			c.Spec.APIEndpoint = o.endpoint(member)
+			c.Spec.CABundle = token.ca
+			c.Spec.ProxyURL = member.ProxyURL
+			c.Spec.SecretRef.Name = secretName
+			c.Spec.DisabledTLSValidations = nil
+			if member.Insecure {
+				c.Spec.DisabledTLSValidations = []fedv1.TLSValidation{fedv1.TLSAll}
+			}
 		},
 		done: "federated cluster resource",
 	}
-}
-
-// specOf says how the member is reached.
-func specOf(o Options, member Cluster, token grant, secretName string) fedv1.KubeFedClusterSpec {
-	s := fedv1.KubeFedClusterSpec{
-		APIEndpoint: o.endpoint(member), CABundle: token.ca, ProxyURL: member.ProxyURL,
-		SecretRef: fedv1.LocalSecretReference{Name: secretName},
-	}
-	if member.Insecure {
-		s.DisabledTLSValidations = []fedv1.TLSValidation{fedv1.TLSAll}
-	}
-	return s
 }
 
 // readClusters lists the host's members.

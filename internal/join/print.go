@@ -62,6 +62,6 @@ func hostThings(ctx context.Context, member Cluster, o Options, n names, k known
 	if err != nil {
 		return nil, err
 	}
-	stored := credentialThing(o, n, k, token, specOf(o, member, token, k.secretName))
+	stored := credentialThing(o, n, k, token, o.endpoint(member))
 	return []thing{stored, memberThing(o, member, k, token, k.secretName)}, nil
 }

@@ -76,7 +76,4 @@ const (
 	CredentialClusterIDAnnotation = "kubefed.io/cluster-id"
 	// CredentialEndpointAnnotation is the endpoint that the token was made for; it is sent nowhere else.
 	CredentialEndpointAnnotation = "kubefed.io/api-endpoint"
-	// CredentialTrustAnnotation is a hash of the CA, the proxy and the checks by which the endpoint was reached and verified when the token was
-	// made: whoever edits them could else have the token sent to himself.
-	CredentialTrustAnnotation = "kubefed.io/trust"
 )
