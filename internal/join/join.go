@@ -73,8 +73,9 @@ func Join(ctx context.Context, host, member Cluster, o Options, say Say) error {
 
 func join(ctx context.Context, w *writer, host, member Cluster, o Options, k known) error {
 	n := namesOf(o.Name, o.HostName, o.Namespace)
-	bound, secret := boundSecretThing(o, n)
-	things := append([]thing{namespaceThing(o.Namespace), accountThing(o, n, k.hostID), bound}, roleThings(o, n, k.scope, k.types)...)
+	account := accountThing(o, n, k.hostID)
+	bound, secret := boundSecretThing(o, n, account.object.GetUID)
+	things := append([]thing{namespaceThing(o.Namespace), account, bound}, roleThings(o, n, k.scope, k.types)...)
 	for _, t := range things {
 		if err := w.ensure(ctx, member, t); err != nil {
 			return err

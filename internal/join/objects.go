@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -76,13 +77,17 @@ func accountThing(o Options, n names, hostID string) thing {
 	}
 }
 
-// boundSecretThing is the secret that all tokens are bound to: deleting it ends them at once.
-func boundSecretThing(o Options, n names) (thing, *corev1.Secret) {
+// boundSecretThing is the secret that all tokens are bound to: deleting it ends them at once. It names its account's UID as well: else a
+// member that is still clearing up after an account of the same name, which left a moment ago, takes the new secret with it.
+func boundSecretThing(o Options, n names, account func() types.UID) (thing, *corev1.Secret) {
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: o.Namespace, Name: n.account}}
 	return thing{
 		object: s,
 		set: func() {
 			metav1.SetMetaDataAnnotation(&s.ObjectMeta, corev1.ServiceAccountNameKey, n.account)
+			if uid := account(); uid != "" {
+				metav1.SetMetaDataAnnotation(&s.ObjectMeta, corev1.ServiceAccountUIDKey, string(uid))
+			}
 			if s.Type == "" {
 				s.Type = corev1.SecretTypeServiceAccountToken
 			}

@@ -33,8 +33,9 @@ func Objects(ctx context.Context, host, member Cluster, o Options, part Part) ([
 		return nil, err
 	}
 	n := namesOf(o.Name, o.HostName, o.Namespace)
-	bound, secret := boundSecretThing(o, n)
-	things := append([]thing{namespaceThing(o.Namespace), accountThing(o, n, k.hostID), bound}, roleThings(o, n, k.scope, k.types)...)
+	account := accountThing(o, n, k.hostID)
+	bound, secret := boundSecretThing(o, n, account.object.GetUID)
+	things := append([]thing{namespaceThing(o.Namespace), account, bound}, roleThings(o, n, k.scope, k.types)...)
 	if part == HostPart {
 		if things, err = hostThings(ctx, member, o, n, k, secret); err != nil {
 			return nil, err
