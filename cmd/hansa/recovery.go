@@ -37,7 +37,7 @@ func (p *plane) rolledBack(revision string) {
 			return
 		}
 		if revision != "" {
-			p.mgr.GetEventRecorder("hansa").Eventf(config, nil, corev1.EventTypeWarning, "HostRolledBack", "Recover",
+			p.configEvents.Eventf(config, nil, corev1.EventTypeWarning, "HostRolledBack", "Recover",
 				"members have seen revision %s of the host, which the host has not: nothing is removed until kubefedctl resume --accept-host-rollback", revision)
 		}
 	}()

@@ -136,8 +136,10 @@ func (r *Reconciler) writeStatus(ctx context.Context, p plan.Plan, w plan.World,
 		return err
 	}
 	r.pace.wrote(p.Key, time.Now())
-	r.pruned.wrote(p.Key, told.Status, intent.Parse(obj).Status)
 	k.store.Merge(obj)
+	if kept, ok := k.store.Value(p.Key.Namespace, p.Key.Name); ok && kept.ResourceVersion == obj.GetResourceVersion() {
+		r.pruned.wrote(p.Key, told.Status, kept.Status)
+	}
 	r.tell(k.Type, w.Intent, told.Events)
 	return nil
 }
