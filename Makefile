@@ -9,7 +9,7 @@ GOTEST  := go test -timeout 20m
 GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help build image demo bench test fault test-all chart-test nodes-test node-build unit lint fmt gen gen-check lab lab-build lab-down clean
+.PHONY: help build packages image demo bench test fault test-all chart-test nodes-test node-build unit lint fmt gen gen-check lab lab-build lab-down clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -43,10 +43,13 @@ demo: build ## play the walkthrough on two real clusters, step by step (KEEP=1 l
 	go run ./test/demo
 
 # Those that take longest begin first.
-test: build lint gen-check ## everything that CI runs: vet, lint, unit and property tests, stories on the lab
+test: build lint gen-check packages ## everything that CI runs: vet, lint, unit and property tests, stories on the lab
 	go vet ./...
 	cd lab && $(GOTEST) -vet=off ./...
 	$(GOTEST) -p 2 ./test/story ./test/takeover ./internal/cli $$(go list ./... | grep -v /test/fault)
+
+packages:
+	@test/packages.sh || true
 
 fault: build ## what happens when members, links, the host or the control plane itself break (about 7 minutes)
 	$(GOTEST) ./test/fault

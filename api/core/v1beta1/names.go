@@ -77,3 +77,22 @@ const (
 	// CredentialEndpointAnnotation is the endpoint that the token was made for; it is sent nowhere else.
 	CredentialEndpointAnnotation = "kubefed.io/api-endpoint"
 )
+
+// Annotations (Hansa) on a KubeFedCluster, for services that span clusters.
+const (
+	// ReachabilityAnnotation is how other clusters come to the cluster's Pods: "flat" (their own addresses; absent means this),
+	// "nodePort" or "loadBalancer".
+	ReachabilityAnnotation = "discovery.kubefed.io/reachability"
+	// WeightAnnotation is the cluster's share of what is balanced over clusters, 0 to 1000; absent means 100.
+	WeightAnnotation = "discovery.kubefed.io/weight"
+	// DrainAnnotation with "true" asks that no new connections go to the cluster.
+	DrainAnnotation = "discovery.kubefed.io/drain"
+	// RegionAnnotation and ZonesAnnotation stand instead of status.region and status.zones; zones are separated by commas.
+	RegionAnnotation = "discovery.kubefed.io/region"
+	ZonesAnnotation  = "discovery.kubefed.io/zones"
+)
+
+// ExposeAnnotation (Hansa) on a FederatedService says how it is made known beyond its cluster, words separated by commas:
+// "clusterset" (under clusterset.local, in every cluster), "public" (in public DNS), "balance" (at an address of a load balancer; with any of
+// the other two it is exported as well).
+const ExposeAnnotation = "discovery.kubefed.io/expose"
