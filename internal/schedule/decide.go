@@ -89,7 +89,7 @@ func decide(w world) decision {
 			d.clusters = append(d.clusters, schedv1.ClusterReplicas{Name: c.name, Reason: f.reason, Message: f.message})
 			continue
 		}
-		l := c.limit.next(c.seen, w.now)
+		l := c.limit.next(c.seen)
 		d.limits[c.name] = l
 		request.Clusters = append(request.Clusters, divide.Cluster{Name: c.name, Current: c.current(told, selects(w.intent.Placement, *c)), Capacity: l.at(w.now)})
 		d = d.again(c.due(w, l))

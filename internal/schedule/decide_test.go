@@ -155,15 +155,18 @@ func TestDecide(t *testing.T) {
 			change: func(w *world) { w.clusters[0].seen = &seen{desired: 1, ready: 1} }, want: "a 7 Kept, b 2 KeptByOthers",
 		},
 		"no room": {change: func(w *world) {
-			w.clusters[0].seen = &seen{desired: 5, ready: 2, stuck: 3, unschedulable: 3}
+			w.clusters[0].seen = &seen{at: start, desired: 5, ready: 2, stuck: 3, unschedulable: 3}
 		}, want: "a 2 AtCapacity, b 7 ByWeight"},
+		"no room, long ago": {change: func(w *world) {
+			w.clusters[0].seen = &seen{at: start.Add(-belief), desired: 5, ready: 2, stuck: 3, unschedulable: 3}
+		}, want: "a 3 AtCapacity, b 6 ByWeight"},
 		"no room anywhere": {change: func(w *world) {
-			w.clusters[0].seen = &seen{desired: 5, ready: 2, stuck: 3, unschedulable: 3}
-			w.clusters[1].seen = &seen{desired: 4, ready: 3, stuck: 1, unschedulable: 1}
+			w.clusters[0].seen = &seen{at: start, desired: 5, ready: 2, stuck: 3, unschedulable: 3}
+			w.clusters[1].seen = &seen{at: start, desired: 4, ready: 3, stuck: 1, unschedulable: 1}
 		}, want: "a 4 BeyondCapacity, b 5 BeyondCapacity, BeyondCapacity"},
 		"no room, on record": {change: func(w *world) { w.clusters[0].limit = &limit{capacity: 2, since: start, step: 1} }, want: "a 2 AtCapacity, b 7 ByWeight"},
 		"a surge without room": {change: func(w *world) {
-			w.clusters[0].seen = &seen{desired: 5, ready: 4, stuck: 2, unschedulable: 2}
+			w.clusters[0].seen = &seen{at: start, desired: 5, ready: 4, stuck: 2, unschedulable: 2}
 		}, want: "a 4 AtCapacity, b 5 ByWeight"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,6 +199,7 @@ func TestDecide(t *testing.T) {
 func TestCapacityIsTriedAgain(t *testing.T) {
 	w := aWorld(t, "{totalReplicas: 40, rebalance: true}", "")
 	look := func(s *seen) string {
+		s.at = w.now
 		w.clusters[0].seen = s
 		d := decide(w)
 		w = w.done(d)
@@ -238,7 +242,7 @@ func TestRecheck(t *testing.T) {
 		"away":     {func(w *world) { w.clusters[0].ready, w.clusters[0].since = false, start.Add(-20*time.Second) }, 40 * time.Second},
 		"gone":     {func(w *world) { w.clusters[0].ready, w.clusters[0].since = false, start.Add(-2*time.Minute) }, 0},
 		"starting": {func(w *world) { w.clusters[0].seen = &seen{desired: 5, due: start.Add(7 * time.Second)} }, 7 * time.Second},
-		"no room":  {func(w *world) { w.clusters[0].seen = &seen{desired: 5, unschedulable: 1, stuck: 1} }, glance},
+		"no room":  {func(w *world) { w.clusters[0].seen = &seen{at: start, desired: 5, unschedulable: 1, stuck: 1} }, glance},
 		"a limit":  {func(w *world) { w.clusters[0].limit = &limit{capacity: 2, since: start.Add(-time.Minute), step: 1} }, belief - time.Minute},
 		"in a fight": {func(w *world) {
 			w.history.repairs = []time.Time{start, start, start, start, start.Add(-time.Second)}

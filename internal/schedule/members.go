@@ -163,6 +163,7 @@ func (m *members) read(ctx context.Context, key types.NamespacedName, t intent.T
 	if err != nil {
 		return nil, "", err
 	}
+	now := m.now()
 	obj, err := client.Resource(t.Target.GroupVersionResource).Namespace(key.Namespace).Get(ctx, key.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, "", nil
@@ -171,6 +172,7 @@ func (m *members) read(ctx context.Context, key types.NamespacedName, t intent.T
 		return nil, "", fmt.Errorf("%s cannot be read there: %w", t.Target.Kind, err)
 	}
 	s := scaleOf(obj)
+	s.at = now
 	if s.ready == s.desired {
 		return s, obj.GetResourceVersion(), nil
 	}
@@ -185,7 +187,7 @@ func (m *members) read(ctx context.Context, key types.NamespacedName, t intent.T
 			return nil, "", fmt.Errorf("pods cannot be listed there: %w", err)
 		}
 		for i := range list.Items {
-			s.count(&list.Items[i], m.now())
+			s.count(&list.Items[i], now)
 		}
 		if o.Continue = list.GetContinue(); o.Continue == "" {
 			return s, obj.GetResourceVersion(), nil

@@ -68,6 +68,8 @@ type cluster struct {
 
 // seen is what a member makes of the target.
 type seen struct {
+	// at is when it was seen so.
+	at time.Time
 	// desired and ready are spec.replicas and status.readyReplicas there.
 	desired, ready int64
 	// stuck pods have not been ready for longer than patience; unschedulable ones are those of them that no node has room for.
@@ -100,11 +102,11 @@ const (
 	longest = int64(1) << 30
 )
 
-// next is what is known of a capacity after another look; s may be nil.
-func (l *limit) next(s *seen, now time.Time) *limit {
+// next is what is known of a capacity after another look; s may be nil. A look of long ago is no news.
+func (l *limit) next(s *seen) *limit {
 	switch {
 	case s != nil && s.unschedulable > 0:
-		return &limit{capacity: s.fits(), since: now, step: 1}
+		return &limit{capacity: s.fits(), since: s.at, step: 1}
 	case l == nil || s == nil:
 		return l
 	case s.ready >= s.desired && s.desired > l.capacity:
