@@ -21,11 +21,13 @@ import (
 
 // federation is a host with members in a lab, and Hansa as a process of its own.
 type federation struct {
-	lab     *lab.Lab
-	stop    func() error
-	env     []string
-	hansa   *exec.Cmd
-	log     *os.File
+	lab   *lab.Lab
+	stop  func() error
+	env   []string
+	hansa *exec.Cmd
+	log   *os.File
+	// pprof is the address of the manager's profiles; empty if none are wanted.
+	pprof   string
 	host    site
 	members []site
 }
@@ -49,6 +51,11 @@ func build(ctx context.Context, o options) (*federation, error) {
 		return nil, err
 	}
 	f := &federation{lab: l, stop: stop}
+	if o.profiles != "" {
+		if f.pprof, err = freeAddress(); err != nil {
+			return nil, err
+		}
+	}
 	bin, err := filepath.Abs("bin")
 	if err != nil {
 		return nil, err
@@ -124,7 +131,7 @@ func (f *federation) start() error {
 			return err
 		}
 	}
-	f.hansa = exec.Command("bin/hansa", "manager", "--context", "host", "--healthz-addr", "0", "--metrics-addr", "0")
+	f.hansa = exec.Command("bin/hansa", "manager", "--context", "host", "--healthz-addr", "0", "--metrics-addr", "0", "--pprof-addr", f.pprof)
 	f.hansa.Env, f.hansa.Stdout, f.hansa.Stderr = f.env, f.log, f.log
 	return f.hansa.Start()
 }

@@ -72,7 +72,7 @@ func (k kind) object(n int, revision string) *unstructured.Unstructured {
 func (k kind) federated(n int, revision string) *unstructured.Unstructured {
 	o := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
 		"template":  k.template(revision),
-		"placement": map[string]any{"clusterSelector": map[string]any{}},
+		"placement": map[string]any{"clusterSelector": map[string]any{"matchLabels": map[string]any{}}},
 	}}}
 	o.SetAPIVersion("types.kubefed.io/v1beta1")
 	o.SetKind("Federated" + k.name)

@@ -18,7 +18,7 @@ import (
 type options struct {
 	n, members, workers, latency int
 	kinds                        string
-	json                         string
+	json, profiles               string
 }
 
 func main() {
@@ -29,6 +29,7 @@ func main() {
 	flag.IntVar(&o.latency, "latency", 100, "objects in the test of one at a time")
 	flag.StringVar(&o.kinds, "kinds", "ConfigMap,Secret,Deployment", "kinds to measure")
 	flag.StringVar(&o.json, "json", "", "write the results to this file as JSON")
+	flag.StringVar(&o.profiles, "profiles", "", "write CPU and allocation profiles of the manager in each test to this folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)

@@ -360,6 +360,7 @@ func (f *federation) hansaTest(ctx context.Context, k kind, o options, r result,
 	if err != nil {
 		return r, err
 	}
+	save := f.profile(ctx, o, r)
 	ownHost, ownMembers := 1.0, 0.0
 	switch r.Test {
 	case "restart":
@@ -398,6 +399,9 @@ func (f *federation) hansaTest(ctx context.Context, k kind, o options, r result,
 	}
 	seconds := time.Since(m.start).Seconds()
 	if r, err = m.read(ctx, r, k, ownHost, ownMembers); err != nil {
+		return r, err
+	}
+	if err := save(); err != nil && r.Test != "restart" {
 		return r, err
 	}
 	if r.Test != "restart" {

@@ -249,6 +249,7 @@ func (h *helm) newManager() (manager.Manager, *lead.Term, error) {
 		},
 		Metrics:                h.flags.measure.server(h.flags.metrics),
 		HealthProbeBindAddress: h.flags.healthz,
+		PprofBindAddress:       h.flags.measure.pprof,
 		LeaderElection:         true,
 		LeaseDuration:          &times.Duration, RenewDeadline: &times.Renew, RetryPeriod: &times.Retry,
 		LeaderElectionResourceLockInterface: lock,

@@ -14,6 +14,7 @@ type measure struct {
 	secure          bool
 	certs           string
 	auditLog        string
+	pprof           string
 	identity        string // of this process
 }
 
@@ -22,6 +23,7 @@ func (m *measure) flags(fs *pflag.FlagSet) {
 	fs.BoolVar(&m.objects, "object-metrics", false, "export the conditions of every federated object: four series for each")
 	fs.BoolVar(&m.secure, "metrics-secure", false, "serve /metrics by TLS, and only to whom the host's RBAC allows to get the URL /metrics")
 	fs.StringVar(&m.certs, "metrics-cert-dir", "", "folder of tls.crt and tls.key for --metrics-secure; empty makes a certificate that nobody has signed")
+	fs.StringVar(&m.pprof, "pprof-addr", "", `address of /debug/pprof, the profiles of this process, open to whoever reaches it; empty is off`)
 	fs.StringVar(&m.auditLog, "audit-log", "-", `file to which each removal, release and adoption in a member is written as a line of JSON; "-" is the standard error, "" is off`)
 }
 
