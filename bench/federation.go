@@ -99,6 +99,11 @@ func (f *federation) install(ctx context.Context) error {
 	if err := f.run("kubefedctl", "federate", "namespace", namespace, "--host-cluster-context", "host"); err != nil {
 		return err
 	}
+	return f.joined(ctx, len(f.members))
+}
+
+// joined waits until the namespace is in all members.
+func (f *federation) joined(ctx context.Context, members int) error {
 	fns := f.host.client.Resource(federated("namespaces")).Namespace(namespace)
 	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		o, err := fns.Get(ctx, namespace, metav1.GetOptions{})
@@ -106,7 +111,7 @@ func (f *federation) install(ctx context.Context) error {
 			return false, err
 		}
 		ready, _, _ := unstructured.NestedString(o.Object, "status", "ready")
-		return ready == fmt.Sprintf("%d/%d", len(f.members), len(f.members)), nil
+		return ready == fmt.Sprintf("%d/%d", members, members), nil
 	})
 }
 

@@ -140,12 +140,13 @@ type arrivals struct {
 	mu    sync.Mutex
 	k     kind
 	state map[string]string // name → revision; absent is gone
+	heard map[string]int    // name → events
 	moved chan struct{}
 }
 
 // watchArrivals watches the objects of a kind in a cluster until the context ends.
 func watchArrivals(ctx context.Context, s site, k kind) (*arrivals, error) {
-	a := &arrivals{k: k, state: map[string]string{}, moved: make(chan struct{}, 1)}
+	a := &arrivals{k: k, state: map[string]string{}, heard: map[string]int{}, moved: make(chan struct{}, 1)}
 	w, err := s.client.Resource(k.gvr).Namespace(namespace).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
@@ -163,6 +164,7 @@ func watchArrivals(ctx context.Context, s site, k kind) (*arrivals, error) {
 func (a *arrivals) note(e watch.EventType, o *unstructured.Unstructured) {
 	revision, _, _ := unstructured.NestedString(o.Object, a.k.path...)
 	a.mu.Lock()
+	a.heard[o.GetName()]++
 	if e == watch.Deleted {
 		delete(a.state, o.GetName())
 	} else {
@@ -207,6 +209,18 @@ func (a *arrivals) have(ctx context.Context, n int, revision string) error {
 		}
 		return count >= n
 	})
+}
+
+// back waits until an object has changed twice since so many events, and holds a revision.
+func (a *arrivals) back(ctx context.Context, name string, since int, revision string) error {
+	return a.all(ctx, func(state map[string]string) bool { return a.heard[name] >= since+2 && state[name] == revision })
+}
+
+// events is how many there were of an object.
+func (a *arrivals) events(name string) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.heard[name]
 }
 
 // has waits for one object.

@@ -5,20 +5,19 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
-	"text/tabwriter"
 )
 
 type options struct {
-	n, members, workers, latency int
-	kinds                        string
-	json, profiles               string
+	n, members, workers, latency, rounds int
+	kinds                                string
+	trouble                              bool
+	json, profiles                       string
 }
 
 func main() {
@@ -26,8 +25,10 @@ func main() {
 	flag.IntVar(&o.n, "n", 1000, "objects in a burst")
 	flag.IntVar(&o.members, "members", 2, "member clusters")
 	flag.IntVar(&o.workers, "workers", 16, "requests that the driver has under way at the same time, in each cluster")
-	flag.IntVar(&o.latency, "latency", 100, "objects in the test of one at a time")
+	flag.IntVar(&o.latency, "latency", 100, "objects in the tests of one at a time")
+	flag.IntVar(&o.rounds, "rounds", 1, "how often everything is measured; medians are printed")
 	flag.StringVar(&o.kinds, "kinds", "ConfigMap,Secret,Deployment", "kinds to measure")
+	flag.BoolVar(&o.trouble, "trouble", true, "measure with one more member that is healthy, dead, hung, slow, too (the first kind only)")
 	flag.StringVar(&o.json, "json", "", "write the results to this file as JSON")
 	flag.StringVar(&o.profiles, "profiles", "", "write CPU and allocation profiles of the manager in each test to this folder")
 	flag.Parse()
@@ -40,67 +41,52 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, o options) (err error) {
-	f, err := build(ctx, o)
-	if err != nil {
-		return err
-	}
-	defer f.clear()
-	var results []result
+func run(ctx context.Context, o options) error {
+	var list []kind
 	for name := range strings.SplitSeq(o.kinds, ",") {
 		k, ok := kinds[name]
 		if !ok {
 			return fmt.Errorf("kind %q is not known: use ConfigMap, Secret or Deployment", name)
 		}
-		got, err := f.measure(ctx, k, o)
-		if err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		results = append(results, got...)
-		print(got)
+		list = append(list, k)
+	}
+	f, err := build(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer f.clear()
+	rows, err := f.rounds(ctx, o, list)
+	if err != nil {
+		return err
+	}
+	if err := table(os.Stdout, rows); err != nil {
+		return err
 	}
 	if o.json == "" {
 		return nil
 	}
-	data, err := json.MarshalIndent(results, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(o.json, data, 0o644) //nolint:gosec // results are no secret
+	return save(o.json, o, rows)
 }
 
-// result is one row.
-type result struct {
-	Kind, Test, Way string
-	Objects         int
-	// Seconds for all objects, or, one at a time, at the 50th and 99th percentile.
-	Seconds, P50, P99 float64 `json:",omitempty"`
-	// HostWrites and MemberWrites are requests per object, the driver's own left out; MemberReads are without lists and watches.
-	HostWrites, MemberWrites, MemberReads float64
-	// CPU seconds of the manager, and its resident memory in MiB afterwards.
-	CPU, RSS float64 `json:",omitempty"`
-	// Ratio to raw+host+status of the same test; one at a time to raw.
-	Ratio float64 `json:",omitempty"`
-}
-
-func print(rows []result) {
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "kind\ttest\tway\tobjects/s\tratio\tp50 ms\tp99 ms\thost writes\tmember writes\tmember reads\tCPU ms/object\tRSS MiB\t")
-	for _, r := range rows {
-		rate := "-"
-		if r.Seconds > 0 {
-			rate = fmt.Sprintf("%.0f", float64(r.Objects)/r.Seconds)
+// rounds measures all kinds, so many times.
+func (f *federation) rounds(ctx context.Context, o options, list []kind) ([]result, error) {
+	rounds := make([][]result, o.rounds)
+	for n := range rounds {
+		for _, k := range list {
+			got, err := f.measure(ctx, k, o)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", k.name, err)
+			}
+			rounds[n] = append(rounds[n], got...)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%s\t\n", r.Kind, r.Test, r.Way, rate, number(r.Ratio, "%.2f"),
-			number(r.P50*1000, "%.1f"), number(r.P99*1000, "%.1f"), r.HostWrites, r.MemberWrites, r.MemberReads,
-			number(r.CPU*1000/float64(max(r.Objects, 1)), "%.2f"), number(r.RSS, "%.0f"))
 	}
-	w.Flush()
-}
-
-func number(v float64, format string) string {
-	if v == 0 {
-		return "-"
+	rows := medians(rounds)
+	if o.trouble {
+		got, err := f.trouble(ctx, list[0], o)
+		if err != nil {
+			return nil, fmt.Errorf("with a member in trouble: %w", err)
+		}
+		rows = append(rows, got...)
 	}
-	return fmt.Sprintf(format, v)
+	return ratios(rows), nil
 }

@@ -6,139 +6,39 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path"
-	"regexp"
 	"slices"
-	"strconv"
-	"strings"
+	"syscall"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/kubernetes"
 )
 
-// meter counts requests and the manager's work between two moments.
-type meter struct {
-	f      *federation
-	start  time.Time
-	writes []map[string]float64 // host first, then members: writes by verb and resource
-	cpu    float64
-}
+// The ways to bring objects to the members.
+const (
+	// raw: the driver writes to the members.
+	raw = "raw"
+	// least: the driver writes to the host and the members, and one status, which is the least that a federation must do.
+	least = "raw+host+status"
+	// hansa: the driver writes to the host only.
+	hansa = "hansa"
+)
 
-func (f *federation) meter(ctx context.Context) (*meter, error) {
-	m := &meter{f: f, start: time.Now()}
-	var err error
-	if m.writes, err = f.requests(ctx); err != nil {
-		return nil, err
-	}
-	m.cpu, _ = f.usage()
-	m.start = time.Now()
-	return m, nil
-}
+// Revisions of an object, as they stand in a Secret's data.
+const (
+	first, second, third, foreign = "cjE=", "cjI=", "cjM=", "eHg="
+	gone                          = ""
+)
 
-// read fills in a row. own is the driver's writes per object on the host and in each member, resource the ones to look at.
-func (m *meter) read(ctx context.Context, r result, k kind, ownHost, ownMembers float64) (result, error) {
-	r.Seconds = time.Since(m.start).Seconds()
-	time.Sleep(2 * time.Second) // late writes count as well: events, a second status
-	now, err := m.f.requests(ctx)
-	if err != nil {
-		return r, err
-	}
-	n := float64(r.Objects)
-	for i := range now {
-		writes, reads := 0.0, 0.0
-		for key, v := range now[i] {
-			verb, resource, _ := strings.Cut(key, " ")
-			d := v - m.writes[i][key]
-			switch {
-			case resource == "leases" || d == 0:
-			case verb == "GET" && resource == k.resource:
-				reads += d
-			case verb == "GET" || verb == "LIST" || verb == "WATCH" || verb == "CONNECT":
-			case i == 0 || resource == k.resource:
-				writes += d
-			}
-		}
-		if i == 0 {
-			r.HostWrites = writes/n - ownHost
-		} else {
-			r.MemberWrites += writes/n - ownMembers
-			r.MemberReads += reads / n
-		}
-	}
-	cpu, rss := m.f.usage()
-	if r.Way == "hansa" {
-		r.CPU, r.RSS = cpu-m.cpu, rss
-	}
-	return r, nil
-}
-
-var requestTotal = regexp.MustCompile(`(?m)^apiserver_request_total\{([^}]*)\} ([0-9.e+]+)$`)
-
-// requests reads every cluster's own count of requests, by verb and resource.
-func (f *federation) requests(ctx context.Context) ([]map[string]float64, error) {
-	var out []map[string]float64
-	for _, s := range append([]site{f.host}, f.members...) {
-		c, err := kubernetes.NewForConfig(s.config)
-		if err != nil {
-			return nil, err
-		}
-		raw, err := c.CoreV1().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("metrics of %s: %w", s.name, err)
-		}
-		counts := map[string]float64{}
-		for _, match := range requestTotal.FindAllSubmatch(raw, -1) {
-			labels := string(match[1])
-			v, err := strconv.ParseFloat(string(match[2]), 64)
-			if err != nil {
-				return nil, err
-			}
-			counts[label(labels, "verb")+" "+label(labels, "resource")] += v
-		}
-		out = append(out, counts)
-	}
-	return out, nil
-}
-
-func label(labels, name string) string {
-	_, rest, _ := strings.Cut(labels, name+`="`)
-	value, _, _ := strings.Cut(rest, `"`)
-	return value
-}
-
-// usage is the manager's CPU time in seconds and its resident memory in MiB, from /proc.
-func (f *federation) usage() (cpu, rss float64) {
-	if f.hansa == nil {
-		return 0, 0
-	}
-	dir := path.Join("/proc", strconv.Itoa(f.hansa.Process.Pid))
-	if stat, err := os.ReadFile(path.Join(dir, "stat")); err == nil {
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		user, _ := strconv.ParseFloat(string(fields[11]), 64)
-		system, _ := strconv.ParseFloat(string(fields[12]), 64)
-		cpu = (user + system) / 100
-	}
-	if status, err := os.ReadFile(path.Join(dir, "status")); err == nil {
-		for line := range strings.Lines(string(status)) {
-			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-				kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-				rss = kb / 1024
-			}
-		}
-	}
-	return cpu, rss
-}
-
-// measure runs all tests of one kind.
+// measure runs all tests of one kind once.
 func (f *federation) measure(ctx context.Context, k kind, o options) ([]result, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Hour)
+	defer cancel()
 	var rows []result
-	ways := []struct {
+	for _, w := range []struct {
 		name string
 		run  func(context.Context, kind, options) ([]result, error)
-	}{{"raw", f.raw}, {"raw+host+status", f.least}, {"hansa", f.hansas}}
-	for _, w := range ways {
+	}{{raw, f.raw}, {least, f.least}, {hansa, f.hansas}} {
 		fmt.Fprintf(os.Stderr, "%s: %s …\n", k.name, w.name)
 		got, err := w.run(ctx, k, o)
 		if err != nil {
@@ -146,42 +46,14 @@ func (f *federation) measure(ctx context.Context, k kind, o options) ([]result, 
 		}
 		rows = append(rows, got...)
 	}
-	slices.SortStableFunc(rows, func(a, b result) int { return strings.Compare(order[a.Test], order[b.Test]) })
-	return ratios(rows), nil
-}
-
-var order = map[string]string{"create": "1", "update": "2", "drift": "3", "delete": "4", "one at a time": "5", "restart": "6"}
-
-// ratios sets each row beside its yardstick: how much of its rate is reached, or, one at a time, how many times its latency.
-func ratios(rows []result) []result {
-	for i, r := range rows {
-		yardstick := "raw+host+status"
-		if r.Test == "one at a time" || r.Test == "delete" || r.Test == "drift" {
-			yardstick = "raw"
-		}
-		for _, y := range rows {
-			switch {
-			case y.Test != r.Test || y.Way != yardstick || y.Way == r.Way:
-			case r.P50 > 0:
-				rows[i].Ratio = r.P50 / y.P50
-			default:
-				rows[i].Ratio = y.Seconds / r.Seconds * float64(r.Objects) / float64(y.Objects)
-			}
-		}
-	}
-	return rows
+	return rows, nil
 }
 
 // burst times one act on n objects in all members, and on the host where the way has one.
-func (f *federation) burst(ctx context.Context, k kind, o options, r result, revision string, do act, withHost bool) (result, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	m, err := f.meter(ctx)
-	if err != nil {
-		return r, err
-	}
-	err = each(o.n, o.workers, func(n int) error {
-		if withHost {
+func (f *federation) burst(ctx context.Context, k kind, o options, r result, revision string, do act) (result, error) {
+	start := time.Now()
+	err := each(o.n, o.workers, func(n int) error {
+		if r.Way == least {
 			if err := do(ctx, f.host, federated(k.resource), k.federated(n, revision)); err != nil {
 				return err
 			}
@@ -191,39 +63,43 @@ func (f *federation) burst(ctx context.Context, k kind, o options, r result, rev
 				return err
 			}
 		}
-		if withHost && revision != "" {
+		if r.Way == least && revision != gone {
 			return status(ctx, f.host, federated(k.resource), k.federated(n, revision))
 		}
 		return nil
 	})
-	if err != nil {
-		return r, err
-	}
-	r.Seconds = time.Since(m.start).Seconds()
-	return r, nil
+	r.Seconds = time.Since(start).Seconds()
+	return r, err
 }
 
+// raw is the driver alone with the members.
 func (f *federation) raw(ctx context.Context, k kind, o options) ([]result, error) {
 	var rows []result
 	for _, t := range []struct {
 		test, revision string
 		do             act
-	}{{"create", "cjE=", create}, {"update", "cjI=", update}, {"drift", "cjM=", update}, {"delete", "", remove}} {
-		r, err := f.burst(ctx, k, o, result{Kind: k.name, Test: t.test, Way: "raw", Objects: o.n}, t.revision, t.do, false)
+	}{{"create", first, create}, {"update", second, update}, {"repair", third, update}, {"delete", gone, remove}} {
+		r, err := f.burst(ctx, k, o, result{Kind: k.name, Test: t.test, Way: raw, Objects: o.n}, t.revision, t.do)
 		if err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
 	}
-	one, err := f.oneAtATime(ctx, k, o, "raw", func(ctx context.Context, n int) error {
-		return each(len(f.members), len(f.members), func(i int) error { return create(ctx, f.members[i], k.gvr, k.object(n, "cjE=")) })
-	})
-	if err != nil {
-		return nil, err
+	for _, t := range []struct {
+		test, revision string
+		do             act
+	}{{"one create", first, create}, {"one repair", second, update}} {
+		r, err := f.oneAtATime(ctx, k, o, result{Kind: k.name, Test: t.test, Way: raw}, t.revision, func(ctx context.Context, n int) error {
+			return each(len(f.members), len(f.members), func(i int) error { return t.do(ctx, f.members[i], k.gvr, k.object(n, t.revision)) })
+		})
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
 	}
-	return append(rows, one), each(o.latency, o.workers, func(n int) error {
+	return rows, each(o.latency, o.workers, func(n int) error {
 		for _, s := range f.members {
-			if err := remove(ctx, s, k.gvr, k.object(n, "")); err != nil {
+			if err := remove(ctx, s, k.gvr, k.object(n, gone)); err != nil {
 				return err
 			}
 		}
@@ -240,8 +116,8 @@ func (f *federation) least(ctx context.Context, k kind, o options) ([]result, er
 	for _, t := range []struct {
 		test, revision string
 		do             act
-	}{{"create", "cjE=", create}, {"update", "cjI=", update}, {"delete", "", remove}} {
-		r, err := f.burst(ctx, k, o, result{Kind: k.name, Test: t.test, Way: "raw+host+status", Objects: o.n}, t.revision, t.do, true)
+	}{{"create", first, create}, {"update", second, update}, {"delete", gone, remove}} {
+		r, err := f.burst(ctx, k, o, result{Kind: k.name, Test: t.test, Way: least, Objects: o.n}, t.revision, t.do)
 		if err != nil {
 			return nil, err
 		}
@@ -251,28 +127,47 @@ func (f *federation) least(ctx context.Context, k kind, o options) ([]result, er
 		return nil, err
 	}
 	// Objects that got their finalizer at admission are let go by the manager only.
-	return rows, f.told(ctx, k, o, true)
+	return rows, f.told(ctx, k, 0)
 }
 
-// oneAtATime times objects one after another, from the write until the last member has it.
-func (f *federation) oneAtATime(ctx context.Context, k kind, o options, way string, do func(context.Context, int) error) (result, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
-	defer cancel()
-	r := result{Kind: k.name, Test: "one at a time", Way: way, Objects: o.latency}
-	watches, err := f.watches(ctx, k)
+// oneAtATime times objects one after another, from the write until the last member has the revision.
+func (f *federation) oneAtATime(ctx context.Context, k kind, o options, r result, revision string, do func(context.Context, int) error) (result, error) {
+	return f.timed(ctx, k, o, r, func(ctx context.Context, n int, watches []*arrivals) error {
+		if err := do(ctx, n); err != nil {
+			return err
+		}
+		for _, a := range watches {
+			if err := a.has(ctx, objectName(n), revision); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// oneRepair times how long a change in one member lasts.
+func (f *federation) oneRepair(ctx context.Context, k kind, o options, r result) (result, error) {
+	return f.timed(ctx, k, o, r, func(ctx context.Context, n int, watches []*arrivals) error {
+		before := watches[0].events(objectName(n))
+		if err := update(ctx, f.members[0], k.gvr, k.object(n, foreign)); err != nil {
+			return err
+		}
+		return watches[0].back(ctx, objectName(n), before, first)
+	})
+}
+
+func (f *federation) timed(ctx context.Context, k kind, o options, r result, do func(context.Context, int, []*arrivals) error) (result, error) {
+	r.Objects = o.latency
+	watches, stop, err := f.watches(ctx, k)
 	if err != nil {
 		return r, err
 	}
+	defer stop()
 	var times []float64
 	for n := range o.latency {
 		start := time.Now()
-		if err := do(ctx, n); err != nil {
+		if err := do(ctx, n, watches); err != nil {
 			return r, err
-		}
-		for _, a := range watches {
-			if err := a.has(ctx, objectName(n), "cjE="); err != nil {
-				return r, err
-			}
 		}
 		times = append(times, time.Since(start).Seconds())
 	}
@@ -281,67 +176,21 @@ func (f *federation) oneAtATime(ctx context.Context, k kind, o options, way stri
 	return r, nil
 }
 
-func (f *federation) watches(ctx context.Context, k kind) ([]*arrivals, error) {
+func (f *federation) watches(ctx context.Context, k kind) ([]*arrivals, context.CancelFunc, error) {
+	ctx, stop := context.WithCancel(ctx)
 	var out []*arrivals
 	for _, s := range f.members {
 		a, err := watchArrivals(ctx, s, k)
 		if err != nil {
-			return nil, err
+			stop()
+			return nil, nil, err
 		}
 		out = append(out, a)
 	}
-	return out, nil
+	return out, stop, nil
 }
 
-func (f *federation) hansas(ctx context.Context, k kind, o options) ([]result, error) {
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Minute)
-	defer cancel()
-	watches, err := f.watches(ctx, k)
-	if err != nil {
-		return nil, err
-	}
-	if err := f.warm(ctx, k, watches); err != nil {
-		return nil, err
-	}
-	var rows []result
-	for _, t := range []struct {
-		test, revision string
-		do             act
-	}{{"create", "cjE=", create}, {"update", "cjI=", update}, {"drift", "cjI=", nil}, {"restart", "cjI=", nil}, {"delete", "", remove}} {
-		r := result{Kind: k.name, Test: t.test, Way: "hansa", Objects: o.n}
-		if r, err = f.hansaTest(ctx, k, o, r, t.revision, t.do, watches); err != nil {
-			return nil, fmt.Errorf("%s: %w", t.test, err)
-		}
-		rows = append(rows, r)
-	}
-	one, err := f.oneAtATime(ctx, k, o, "hansa", func(ctx context.Context, n int) error {
-		return create(ctx, f.host, federated(k.resource), k.federated(n, "cjE="))
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = each(o.latency, o.workers, func(n int) error { return remove(ctx, f.host, federated(k.resource), k.federated(n, "")) })
-	if err != nil {
-		return nil, err
-	}
-	return append(rows, one), f.told(ctx, k, o, true)
-}
-
-// warm sends one object through, so that the manager leads, and watches the kind.
-func (f *federation) warm(ctx context.Context, k kind, watches []*arrivals) error {
-	if err := create(ctx, f.host, federated(k.resource), k.federated(0, "cjA=")); err != nil {
-		return err
-	}
-	if err := f.arrived(ctx, watches, 1, "cjA="); err != nil {
-		return err
-	}
-	if err := remove(ctx, f.host, federated(k.resource), k.federated(0, "")); err != nil {
-		return err
-	}
-	return f.told(ctx, k, options{}, true)
-}
-
-func (f *federation) arrived(ctx context.Context, watches []*arrivals, n int, revision string) error {
+func arrived(ctx context.Context, watches []*arrivals, n int, revision string) error {
 	for _, a := range watches {
 		if err := a.have(ctx, n, revision); err != nil {
 			return err
@@ -350,112 +199,221 @@ func (f *federation) arrived(ctx context.Context, watches []*arrivals, n int, re
 	return nil
 }
 
-func (f *federation) hansaTest(ctx context.Context, k kind, o options, r result, revision string, do act, watches []*arrivals) (result, error) {
-	if r.Test == "restart" {
-		if err := f.end(); err != nil {
-			return r, err
-		}
+// hansas are the tests of the federation, one after another on the same objects.
+func (f *federation) hansas(ctx context.Context, k kind, o options) ([]result, error) {
+	watches, stop, err := f.watches(ctx, k)
+	if err != nil {
+		return nil, err
 	}
-	m, err := f.meter(ctx)
+	defer stop()
+	if err := f.warm(ctx, k, watches); err != nil {
+		return nil, err
+	}
+	run := &tests{federation: f, k: k, o: o, watches: watches}
+	var rows []result
+	for _, t := range []struct {
+		name string
+		run  func(context.Context) (float64, error)
+		// own are the driver's own writes for each object, on the host and in each member.
+		ownHost, ownMember float64
+	}{
+		{"create", run.writes(create, first), 1, 0},
+		{"update", run.writes(update, second), 1, 0},
+		{"repair", run.repair, 0, 1},
+		{"idle", run.idle, 0, 0},
+		{"restart", run.restart, 0, 0},
+		{"delete", run.writes(remove, gone), 1, 0},
+	} {
+		r, err := run.metered(ctx, result{Kind: k.name, Test: t.name, Way: hansa, Objects: o.n}, t.run, t.ownHost, t.ownMember)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", t.name, err)
+		}
+		rows = append(rows, r)
+	}
+	ones, err := f.ones(ctx, k, o)
+	return append(rows, ones...), err
+}
+
+// ones are the tests of one object at a time.
+func (f *federation) ones(ctx context.Context, k kind, o options) ([]result, error) {
+	created, err := f.oneAtATime(ctx, k, o, result{Kind: k.name, Test: "one create", Way: hansa}, first, func(ctx context.Context, n int) error {
+		return create(ctx, f.host, federated(k.resource), k.federated(n, first))
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := f.told(ctx, k, o.latency); err != nil {
+		return nil, err
+	}
+	repaired, err := f.oneRepair(ctx, k, o, result{Kind: k.name, Test: "one repair", Way: hansa})
+	if err != nil {
+		return nil, err
+	}
+	err = each(o.latency, o.workers, func(n int) error { return remove(ctx, f.host, federated(k.resource), k.federated(n, gone)) })
+	if err != nil {
+		return nil, err
+	}
+	return []result{created, repaired}, f.told(ctx, k, 0)
+}
+
+// warm sends one object through, so that the manager leads, and watches the kind.
+func (f *federation) warm(ctx context.Context, k kind, watches []*arrivals) error {
+	if err := create(ctx, f.host, federated(k.resource), k.federated(0, third)); err != nil {
+		return err
+	}
+	if err := arrived(ctx, watches, 1, third); err != nil {
+		return err
+	}
+	if err := remove(ctx, f.host, federated(k.resource), k.federated(0, gone)); err != nil {
+		return err
+	}
+	return f.told(ctx, k, 0)
+}
+
+// metered counts what a test costs.
+func (t *tests) metered(ctx context.Context, r result, run func(context.Context) (float64, error), ownHost, ownMember float64) (result, error) {
+	m, err := t.meter(ctx)
 	if err != nil {
 		return r, err
 	}
-	save := f.profile(ctx, o, r)
-	ownHost, ownMembers := 1.0, 0.0
-	switch r.Test {
-	case "restart":
-		ownHost = 0
-		if err := f.start(); err != nil {
-			return r, err
-		}
-		if err := f.idle(ctx, &r); err != nil {
-			return r, err
-		}
-	case "drift":
-		ownHost, ownMembers = 0, 1
-		err = each(o.n, o.workers, func(n int) error {
-			for _, s := range f.members {
-				if err := update(ctx, s, k.gvr, k.object(n, "eHg=")); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-	default:
-		err = each(o.n, o.workers, func(n int) error {
-			return do(ctx, f.host, federated(k.resource), k.federated(n, revision))
-		})
-	}
-	if err != nil {
+	t.meted = m
+	save := t.profile(ctx, t.o, r)
+	if r.Seconds, err = run(ctx); err != nil {
 		return r, err
 	}
-	if err := f.arrived(ctx, watches, o.n, revision); err != nil {
+	if r, err = m.read(ctx, r, t.k, ownHost, ownMember); err != nil {
 		return r, err
 	}
-	if r.Test == "create" || r.Test == "update" || r.Test == "delete" {
-		if err := f.told(ctx, k, o, r.Test == "delete"); err != nil {
-			return r, err
-		}
-	}
-	seconds := time.Since(m.start).Seconds()
-	if r, err = m.read(ctx, r, k, ownHost, ownMembers); err != nil {
+	if err := save(); err != nil && r.Test != "restart" { // which ends the process that was asked
 		return r, err
-	}
-	if err := save(); err != nil && r.Test != "restart" {
-		return r, err
-	}
-	if r.Test != "restart" {
-		r.Seconds = seconds
-	} else {
-		r.Seconds = 0
 	}
 	return r, nil
 }
 
-// told waits until the host says of every object that all is done, or that it is gone.
-func (f *federation) told(ctx context.Context, k kind, o options, gone bool) error {
+// tests are those of the federation; each gives the seconds that it took.
+type tests struct {
+	*federation
+	k       kind
+	o       options
+	watches []*arrivals
+	meted   *meter // of the test that runs
+}
+
+// writes does one act with n objects on the host, and waits until all members have it and the host says so.
+func (t *tests) writes(do act, revision string) func(context.Context) (float64, error) {
+	return func(ctx context.Context) (float64, error) {
+		start := time.Now()
+		err := each(t.o.n, t.o.workers, func(n int) error {
+			return do(ctx, t.host, federated(t.k.resource), t.k.federated(n, revision))
+		})
+		if err != nil {
+			return 0, err
+		}
+		if err := arrived(ctx, t.watches, t.o.n, revision); err != nil {
+			return 0, err
+		}
+		left := t.o.n
+		if revision == gone {
+			left = 0
+		}
+		err = t.told(ctx, t.k, left)
+		return time.Since(start).Seconds(), err
+	}
+}
+
+// repair changes all objects in all members while the manager is stopped, and times what it does once it goes on.
+func (t *tests) repair(ctx context.Context) (float64, error) {
+	if err := t.hansa.Process.Signal(syscall.SIGSTOP); err != nil {
+		return 0, err
+	}
+	err := each(t.o.n, t.o.workers, func(n int) error {
+		for _, s := range t.members {
+			if err := update(ctx, s, t.k.gvr, t.k.object(n, foreign)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = arrived(ctx, t.watches, t.o.n, foreign)
+	}
+	start := time.Now()
+	if again := t.hansa.Process.Signal(syscall.SIGCONT); again != nil {
+		return 0, again
+	}
+	if err != nil {
+		return 0, err
+	}
+	err = arrived(ctx, t.watches, t.o.n, second)
+	return time.Since(start).Seconds(), err
+}
+
+// quiet is how long the test of idleness looks.
+const quiet = 20 * time.Second
+
+func (t *tests) idle(ctx context.Context) (float64, error) {
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-time.After(quiet):
+		return quiet.Seconds(), nil
+	}
+}
+
+// restart starts the manager anew with all objects in place, until it uses less than a twentieth of a core.
+func (t *tests) restart(ctx context.Context) (float64, error) {
+	if err := t.end(); err != nil {
+		return 0, err
+	}
+	if err := t.start(); err != nil {
+		return 0, err
+	}
+	t.meted.cpu = 0 // it is another process
+	const look, enough = 500 * time.Millisecond, 4
+	start, last := time.Now(), 0.0
+	for calm := 0; calm < enough; {
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(look):
+		}
+		cpu, _ := t.usage()
+		calm++
+		if cpu-last > look.Seconds()/20 || time.Since(start) < 3*time.Second {
+			calm = 0
+		}
+		last = cpu
+	}
+	return (time.Since(start) - enough*look).Seconds(), nil
+}
+
+// told waits until the host says of n objects that all is done, or that none is left.
+func (f *federation) told(ctx context.Context, k kind, n int) error {
 	for {
-		list, err := f.host.client.Resource(federated(k.resource)).Namespace(namespace).List(ctx, metav1.ListOptions{})
+		list, err := f.host.client.Resource(federated(k.resource)).Namespace(namespace).List(ctx, metav1.ListOptions{ResourceVersion: "0"})
 		if err != nil {
 			return err
 		}
 		ready := 0
 		for i := range list.Items {
-			generation := list.Items[i].GetGeneration()
-			observed, _, _ := unstructured.NestedInt64(list.Items[i].Object, "status", "observedGeneration")
-			if text, _ := json.Marshal(list.Items[i].Object["status"]); observed == generation && bytes.Contains(text, []byte(`"type":"Propagation"`)) {
+			if settled(&list.Items[i]) {
 				ready++
 			}
 		}
-		if gone && len(list.Items) == 0 || !gone && ready >= o.n {
+		if n == 0 && len(list.Items) == 0 || n > 0 && ready >= n {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(200 * time.Millisecond):
 		}
 	}
 }
 
-// idle waits until a manager that has just started uses less than a tenth of a core.
-func (f *federation) idle(ctx context.Context, r *result) error {
-	start := time.Now()
-	last, _ := f.usage()
-	for quiet := 0; quiet < 3; {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(500 * time.Millisecond):
-		}
-		cpu, _ := f.usage()
-		if cpu-last < 0.05 && time.Since(start) > 2*time.Second {
-			quiet++
-		} else {
-			quiet = 0
-		}
-		last = cpu
-	}
-	r.P50 = 0
-	return nil
+// settled says that the status speaks of the object as it is.
+func settled(o *unstructured.Unstructured) bool {
+	observed, _, _ := unstructured.NestedInt64(o.Object, "status", "observedGeneration")
+	text, _ := json.Marshal(o.Object["status"])
+	return observed == o.GetGeneration() && bytes.Contains(text, []byte(`"type":"Propagation"`))
 }

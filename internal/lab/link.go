@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -21,6 +22,7 @@ type Link struct {
 	flow     chan struct{}      // closed while bytes may pass
 	pairs    map[*pair]struct{} // the open connections
 	closed   bool
+	delay    time.Duration // of everything that passes
 	serving  sync.WaitGroup
 }
 
@@ -44,13 +46,22 @@ func (l *Lab) Forward(t testing.TB, cluster string) *Link {
 // Forward makes a link to target, a host:port on loopback.
 func Forward(t testing.TB, target string) *Link {
 	t.Helper()
-	k := &Link{target: target, flow: make(chan struct{}), pairs: map[*pair]struct{}{}}
-	close(k.flow)
-	if err := k.listenAnywhere(); err != nil {
-		t.Fatalf("forward to %s: %v", target, err)
+	k, err := NewLink(target)
+	if err != nil {
+		t.Fatal(err)
 	}
 	t.Cleanup(k.close)
 	return k
+}
+
+// NewLink is Forward where there is no test. It ends with the process.
+func NewLink(target string) (*Link, error) {
+	k := &Link{target: target, flow: make(chan struct{}), pairs: map[*pair]struct{}{}}
+	close(k.flow)
+	if err := k.listenAnywhere(); err != nil {
+		return nil, fmt.Errorf("forward to %s: %w", target, err)
+	}
+	return k, nil
 }
 
 // Address is the link's near end, as host:port. It stays the same over Cut and Heal.
@@ -102,6 +113,13 @@ func (k *Link) Heal() {
 	if err := k.listen(k.address); err != nil {
 		panic(fmt.Sprintf("lab: heal the link to %s: %v", k.target, err)) // somebody has taken the port
 	}
+}
+
+// Delay makes every answer, and every event of a watch, come so much later; zero makes the link fast again.
+func (k *Link) Delay(by time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.delay = by
 }
 
 func (k *Link) flows() bool {
@@ -157,8 +175,8 @@ func (k *Link) serve(client net.Conn, accepted net.Listener) {
 	}
 	defer k.remove(p)
 	var copying sync.WaitGroup
-	copying.Go(func() { k.pass(p, p.server, p.client) })
-	copying.Go(func() { k.pass(p, p.client, p.server) })
+	copying.Go(func() { k.pass(p, p.server, p.client, func() time.Duration { return 0 }) })
+	copying.Go(func() { k.pass(p, p.client, p.server, k.late) })
 	copying.Wait()
 }
 
@@ -179,22 +197,64 @@ func (k *Link) remove(p *pair) {
 	delete(k.pairs, p)
 }
 
-func (k *Link) pass(p *pair, to, from net.Conn) {
+func (k *Link) late() time.Duration {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.delay
+}
+
+// chunk is what was read at once, or the end, and when it is to be passed on.
+type chunk struct {
+	bytes []byte
+	at    time.Time
+	err   error
+}
+
+// pass passes on what it reads, each chunk late by its own: what is slow is the way, not its width.
+func (k *Link) pass(p *pair, to, from net.Conn, late func() time.Duration) {
 	defer p.end()
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		if !k.awaitFlow(p) {
-			return
-		}
-		if n > 0 {
-			if _, err := to.Write(buffer[:n]); err != nil {
+	chunks := make(chan chunk, 1024)
+	go func() {
+		defer close(chunks)
+		for {
+			buffer := make([]byte, 32<<10)
+			n, err := from.Read(buffer)
+			select {
+			case chunks <- chunk{buffer[:n], time.Now().Add(late()), err}:
+			case <-p.ended:
+				return
+			}
+			if err != nil {
 				return
 			}
 		}
-		if err != nil {
+	}()
+	for c := range chunks {
+		if !k.awaitTime(p, c.at) || !k.awaitFlow(p) {
 			return
 		}
+		if len(c.bytes) > 0 {
+			if _, err := to.Write(c.bytes); err != nil {
+				return
+			}
+		}
+		if c.err != nil {
+			return
+		}
+	}
+}
+
+// awaitTime returns at a time, with false if the pair has ended before.
+func (k *Link) awaitTime(p *pair, at time.Time) bool {
+	wait := time.Until(at)
+	if wait <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(wait):
+		return true
+	case <-p.ended:
+		return false
 	}
 }
 

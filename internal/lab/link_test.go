@@ -106,3 +106,17 @@ func hear(t *testing.T, conn net.Conn, want string) {
 		t.Fatalf("heard %q, %v; want %q", got, err, want)
 	}
 }
+
+// What a slow link delays, it delivers all the same.
+func TestSlowLinkDeliversLater(t *testing.T) {
+	link := lab.Forward(t, echo(t))
+	conn := dial(t, link)
+	const late = 50 * time.Millisecond
+	link.Delay(late)
+	start := time.Now()
+	say(t, conn, "later")
+	hear(t, conn, "later")
+	if took := time.Since(start); took < late {
+		t.Errorf("delivered after %s", took)
+	}
+}
