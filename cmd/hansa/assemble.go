@@ -36,7 +36,6 @@ import (
 	"github.com/hansa-io/hansa/internal/lead"
 	"github.com/hansa-io/hansa/internal/meter"
 	"github.com/hansa-io/hansa/internal/plan"
-	"github.com/hansa-io/hansa/internal/rollup"
 	"github.com/hansa-io/hansa/internal/schedule"
 )
 
@@ -90,6 +89,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 	})
 	p.kinds = federate.NewKinds(host, s.watched(), p.wake, p.fleet.Held)
 	p.debts = federate.NewDebts(core, s.namespace, p.wake, p.wakeAll)
+	tell := newTeller(mgr.GetEventRecorder("hansa"), s.namespace)
 	p.versions = federate.NewVersions(host, s.watched(), s.propagatedVersions, p.kinds, p.wakeAll, log)
 	p.conduct = federate.New(federate.Options{
 		Kinds: p.kinds, Members: p.fleet, Debts: p.debts,
@@ -97,10 +97,13 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 		Recovery: federate.NewRecovery(s.rollback, p.rolledBack),
 		Versions: p.versions,
 		Host:     host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
-		Settings: s.plan, Tell: teller(mgr.GetEventRecorder("hansa"), s.namespace), Log: log,
+		Settings: s.plan, Tell: tell.tell, Log: log,
 		Measure: federate.Measure{Set: p.metrics, Clusters: p.fleet.Names, EachObject: f.measure.objects},
 	})
 	p.newScheduler(ctx, host)
+	if err := mgr.Add(manager.RunnableFunc(tell.run)); err != nil {
+		return err
+	}
 	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addApprovals, p.addScheduler, p.addStart} {
 		if err := add(ctx, f); err != nil {
 			return err
@@ -139,21 +142,6 @@ func (p *plane) approved(member, typeName string) bool {
 	}
 	list := strings.Split(c.Annotations[fedv1.ApproveDeletionsAnnotation], ",")
 	return slices.Contains(list, typeName) || slices.Contains(list, "*")
-}
-
-// teller writes events about federated objects.
-func teller(to events.EventRecorder, namespace string) func(intent.Type, *intent.Intent, []rollup.Event) {
-	return func(t intent.Type, i *intent.Intent, list []rollup.Event) {
-		about := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: i.Namespace, Name: i.Name, UID: i.UID, ResourceVersion: i.ResourceVersion}}
-		about.SetGroupVersionKind(t.Federated.GVK())
-		for _, e := range list {
-			kind := "Normal"
-			if e.Warning {
-				kind = "Warning"
-			}
-			to.Eventf(about, related(e.Cluster, namespace), kind, e.Reason, "Propagate", "%s", e.Message)
-		}
-	}
 }
 
 // related is the KubeFedCluster of a member; nil for none.
