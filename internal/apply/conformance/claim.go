@@ -126,6 +126,7 @@ func claim(seen *unstructured.Unstructured, o *unstructured.Unstructured) plan.S
 // kubeFedWrites puts an object into the cluster as KubeFed does: by POST, with its label, and then by PUT over what is there.
 func (s *site) kubeFedWrites(r schema.GroupVersionResource, o *unstructured.Unstructured, manager string) *unstructured.Unstructured {
 	s.Helper()
+	s.needs(r)
 	s.byKubeFed = true
 	o.SetLabels(map[string]string{fedv1.ManagedLabel: "true"})
 	made, err := s.in(r).Create(s.Context(), o, metav1.CreateOptions{FieldManager: manager})

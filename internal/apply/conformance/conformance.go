@@ -29,7 +29,12 @@ type Writer func(context.Context, plan.Step, apply.Confirm) apply.Result
 type Open func(config *rest.Config, resource schema.GroupVersionResource, kind string) (Writer, error)
 
 // Run puts a writer through the suite, in namespaces of its own in a cluster that a test may do anything to.
-func Run(t *testing.T, config *rest.Config, open Open) {
+func Run(t *testing.T, config *rest.Config, open Open) { run(t, config, open, false) }
+
+// RunSimple leaves out what needs controllers or the defaults of a type: those are skipped in a cluster that has neither.
+func RunSimple(t *testing.T, config *rest.Config, open Open) { run(t, config, open, true) }
+
+func run(t *testing.T, config *rest.Config, open Open, simple bool) {
 	for _, part := range []struct {
 		name  string
 		cases []testCase
@@ -38,7 +43,7 @@ func Run(t *testing.T, config *rest.Config, open Open) {
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			for _, c := range part.cases {
-				t.Run(c.promise, func(t *testing.T) { c.test(newSite(t, config, open)) })
+				t.Run(c.promise, func(t *testing.T) { c.test(newSite(t, config, open, simple)) })
 			}
 		})
 	}
@@ -75,11 +80,13 @@ type site struct {
 	others    dynamic.Interface
 	// byKubeFed says that KubeFed has written here.
 	byKubeFed bool
+	// simple says that the cluster has no controllers and no defaults.
+	simple bool
 }
 
-func newSite(t *testing.T, config *rest.Config, open Open) *site {
+func newSite(t *testing.T, config *rest.Config, open Open, simple bool) *site {
 	t.Helper()
-	s := &site{T: t, open: open, namespace: lab.Namespace(t, config, "conformance"), counter: &counter{}}
+	s := &site{T: t, open: open, simple: simple, namespace: lab.Namespace(t, config, "conformance"), counter: &counter{}}
 	others, err := dynamic.NewForConfig(config)
 	if err != nil {
 		t.Fatal(err)
@@ -97,6 +104,7 @@ func denies(context.Context) error { return apply.ErrChanged }
 // do has the writer take a step on a type, and fails the test if that wrote more than once. What KubeFed wrote takes one write more.
 func (s *site) do(r schema.GroupVersionResource, step plan.Step, confirm apply.Confirm) did {
 	s.Helper()
+	s.needs(r)
 	write, err := s.open(s.config, r, kinds[r])
 	if err != nil {
 		s.Fatal(err)
@@ -108,6 +116,13 @@ func (s *site) do(r schema.GroupVersionResource, step plan.Step, confirm apply.C
 		s.Errorf("%s wrote %d times: %v", step.Verdict, d.writes, s.counter.log())
 	}
 	return d
+}
+
+// needs skips the test if it is about a type of which a simple cluster has only the name.
+func (s *site) needs(r schema.GroupVersionResource) {
+	if s.simple && (r == deployments || r == namespaces) {
+		s.Skipf("%s need controllers or defaults", r.Resource)
+	}
 }
 
 // did is what came of a step, with the number of requests that it took.
