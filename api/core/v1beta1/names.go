@@ -92,6 +92,13 @@ const (
 	ZonesAnnotation  = "discovery.kubefed.io/zones"
 )
 
+// ControlPlaneLabel (Hansa) is on everything that discovery writes into a member; its value is the UID of the KubeFed namespace of the host.
+// Nothing without it is changed or removed.
+const ControlPlaneLabel = "discovery.kubefed.io/control-plane"
+
+// SliceManager (Hansa) is the value of endpointslice.kubernetes.io/managed-by on the EndpointSlices that discovery writes into members.
+const SliceManager = "discovery.kubefed.io"
+
 // ExposeAnnotation (Hansa) on a FederatedService says how it is made known beyond its cluster, words separated by commas:
 // "clusterset" (under clusterset.local, in every cluster), "public" (in public DNS), "balance" (at an address of a load balancer; with any of
 // the other two it is exported as well).

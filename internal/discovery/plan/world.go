@@ -30,6 +30,8 @@ type Cluster struct {
 	Weight int
 	// Drain asks that no new connections go there from other places.
 	Drain bool
+	// Trouble is why discovery cannot do its work in the cluster, in words for users; empty if nothing is in the way.
+	Trouble string
 	// Nodes are the addresses of the cluster's nodes that are ready; only for Reach NodePort.
 	Nodes []string
 }
@@ -80,6 +82,8 @@ type World struct {
 	// Clusters are all members, Sources what each holds; both sorted by name and of the same length.
 	Clusters []Cluster
 	Sources  []Source
+	// Held is what discovery itself has written into each cluster for the service; of the same length.
+	Held []Held
 	// Known says that Clusters are all there are.
 	Known bool
 	Now   time.Time

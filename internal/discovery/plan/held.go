@@ -1,0 +1,89 @@
+package plan
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/apimachinery/pkg/types"
+	mcsv1 "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
+)
+
+// Held is what one cluster holds of what discovery writes for a service.
+type Held struct {
+	// Seen says that all lists of the cluster have been read: what is nil below is not there.
+	Seen bool
+	// Import has the service's name; it need not be discovery's.
+	Import *mcsv1.ServiceImport
+	// Derived is the Service behind the import.
+	Derived *corev1.Service
+	// Slices are sorted by name.
+	Slices []Written
+}
+
+// Written is an EndpointSlice that discovery has written.
+type Written struct {
+	Name string
+	UID  types.UID
+	// Cluster is the ID of the cluster whose endpoints it has.
+	Cluster string
+	// Digest is that of its content, as it is there.
+	Digest string
+	// Ready is how many endpoints take connections.
+	Ready int
+}
+
+// Digest of what discovery says in an EndpointSlice: equal for slices that say the same.
+func Digest(s *discoveryv1.EndpointSlice) string {
+	said := struct {
+		Type      discoveryv1.AddressType
+		Ports     []discoveryv1.EndpointPort
+		Endpoints []discoveryv1.Endpoint
+		Labels    map[string]string
+	}{s.AddressType, s.Ports, s.Endpoints, s.Labels}
+	text, err := json.Marshal(said)
+	if err != nil {
+		panic(err) // these types always marshal
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// IDOf is what a cluster is called in labels and in DNS: its name where that is a DNS label, else a stable one made of it.
+func IDOf(name string) string {
+	if len(name) <= maxLabel && !strings.Contains(name, ".") {
+		return name
+	}
+	short := strings.ReplaceAll(name, ".", "-")
+	short = strings.TrimRight(short[:min(len(short), maxLabel-len(short8(name))-1)], "-")
+	return short + "-" + short8(name)
+}
+
+// maxLabel is how long a DNS label may be.
+const maxLabel = 63
+
+// short8 is a short stable hash.
+func short8(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:4])
+}
+
+// ReadyIn counts the endpoints of a slice that take connections. Not knowing counts as ready, as Kubernetes says.
+func ReadyIn(s *discoveryv1.EndpointSlice) int {
+	n := 0
+	for _, e := range s.Endpoints {
+		if e.Conditions.Ready == nil || *e.Conditions.Ready {
+			n++
+		}
+	}
+	return n
+}
+
+// DerivedName is the name of the Service behind the import of a service.
+func DerivedName(service types.NamespacedName) string {
+	sum := sha256.Sum256([]byte(service.String()))
+	return "derived-" + hex.EncodeToString(sum[:5])
+}
