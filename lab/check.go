@@ -25,6 +25,20 @@ func checkNodesCommand(lab *folder) *cobra.Command {
 	}
 }
 
+func checkAnswerCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check-answer",
+		Short: "Say whether Pods on fake nodes can answer in a network of their own on this machine, and if they cannot, why",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if _, reason := chooseAnswering(); reason != nil {
+				return fmt.Errorf("Pods cannot answer in a network here: %w", reason)
+			}
+			return nil
+		},
+	}
+}
+
 // realPrograms is the folder with the programs of real nodes, which is beside this one, if real nodes work here.
 func realPrograms(ctx context.Context, lab folder) (string, error) {
 	self, err := os.Executable()

@@ -46,7 +46,7 @@ func newCommand() *cobra.Command {
 		return err
 	}
 	root.AddCommand(upCommand(&lab), downCommand(&lab), statusCommand(&lab), logsCommand(&lab), superviseCommand(&lab),
-		imageCommand(&lab), checkNodesCommand(&lab),
+		imageCommand(&lab), checkNodesCommand(&lab), checkAnswerCommand(), execCommand(&lab), forwardCommand(&lab),
 		actCommand(&lab, "pause", "Stop a cluster's processes without ending them (SIGSTOP)"),
 		actCommand(&lab, "resume", "Let paused processes go on (SIGCONT)"),
 		actCommand(&lab, "kill", "End a cluster's processes at once (SIGKILL); their data stays"),
@@ -58,6 +58,7 @@ func upCommand(lab *folder) *cobra.Command {
 	var r upRequest
 	var nodes nodesFlag
 	var keeper int
+	var way answerFlag
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Make clusters ready and leave them running; what runs already stays",
@@ -66,8 +67,11 @@ func upCommand(lab *folder) *cobra.Command {
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt)
 			defer stop()
 			r.Nodes = nodes.fake
+			var err error
+			if r.Answer, err = way.choose(nodes, cmd.ErrOrStderr()); err != nil {
+				return fmt.Errorf("up: %w", err)
+			}
 			if nodes.real {
-				var err error
 				if r.Programs, err = realPrograms(ctx, *lab); err != nil {
 					return fmt.Errorf("up: %w", err)
 				}
@@ -79,10 +83,54 @@ func upCommand(lab *folder) *cobra.Command {
 	}
 	cmd.Flags().StringSliceVar(&r.Clusters, "clusters", []string{"global", "business"}, "names of the clusters; the first is the kubeconfig's current context")
 	cmd.Flags().Var(&nodes, "nodes", "`N` fake nodes per cluster, on which Pods seem to run, or real: one node that runs them (needs root)")
+	cmd.Flags().Var(&way, "answer", "let Pods on fake nodes answer: in a `network` of each cluster's own, with kube-proxy, which takes root and nft, or on "+
+		"loopback, behind node ports only; without a value the first of these that works")
+	cmd.Flags().Lookup("answer").NoOptDefVal = answerAnyhow
 	cmd.Flags().BoolVar(&r.Audit, "audit", false, "log every request to clusters/NAME/audit.log; a running API server is not restarted for it")
 	cmd.Flags().DurationVar(&r.Timeout, "timeout", 3*time.Minute, "how long all of it may take")
 	cmd.Flags().IntVar(&keeper, "until-exit-of", 0, "`pid` of a process with whose end a new lab goes down by itself")
 	return cmd
+}
+
+// answerFlag is the value of --answer: how, or answerAnyhow.
+type answerFlag string
+
+const answerAnyhow = "anyhow"
+
+// Type is part of pflag.Value.
+func (a *answerFlag) Type() string { return "answer" }
+
+func (a *answerFlag) String() string { return string(*a) }
+
+// Set is part of pflag.Value.
+func (a *answerFlag) Set(value string) error {
+	if value != answerAnyhow && value != string(inNetwork) && value != string(onLoopback) {
+		return fmt.Errorf("neither %s nor %s", inNetwork, onLoopback)
+	}
+	*a = answerFlag(value)
+	return nil
+}
+
+// choose says to the user if it is not the better way, and why.
+func (a *answerFlag) choose(nodes nodesFlag, out io.Writer) (answering, error) {
+	switch {
+	case *a == "":
+		return "", nil
+	case nodes.fake == 0:
+		return "", errors.New("--answer is for Pods on fake nodes: give --nodes a number")
+	case *a == answerFlag(onLoopback):
+		return onLoopback, nil
+	}
+	how, reason := chooseAnswering()
+	switch {
+	case reason == nil:
+		return how, nil
+	case *a == answerFlag(inNetwork):
+		return "", fmt.Errorf("Pods cannot answer in a network here: %w", reason)
+	default:
+		fmt.Fprintf(out, "Pods answer on loopback only, behind node ports: %v\n", reason)
+		return how, nil
+	}
 }
 
 // nodesFlag is the value of --nodes.

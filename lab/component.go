@@ -46,8 +46,12 @@ func newTokens(users ...string) map[string]string {
 // Address ranges differ by cluster, so that a test that mixes clusters up sees it. They repeat after 32 clusters.
 func (c cluster) serviceRange() string { return fmt.Sprintf("10.%d.0.0/16", 96+c.Index%32) }
 func (c cluster) serviceIP() net.IP    { return net.IPv4(10, byte(96+c.Index%32), 0, 1) }
+func (c cluster) dnsIP() string        { return fmt.Sprintf("10.%d.0.10", 96+c.Index%32) } // as kubeadm has it
 func (c cluster) podRange() string     { return fmt.Sprintf("10.%d.0.1/16", 128+c.Index%32) }
 func (c cluster) nodeIP(n int) string {
+	if c.Answer == onLoopback {
+		return fmt.Sprintf("%s.%d", c.Loopback, n+1)
+	}
 	return fmt.Sprintf("10.%d.%d.%d", 160+c.Index%32, n/250, n%250+1)
 }
 
@@ -72,6 +76,13 @@ func (f clusterFolder) writeFiles(c cluster) error {
 			return err
 		}
 		maps.Copy(files, nodeFiles)
+	}
+	if c.Answer != "" {
+		answerFiles, err := f.answerFiles(c, ca)
+		if err != nil {
+			return err
+		}
+		maps.Copy(files, answerFiles)
 	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if err := writeFile(f.path(name), files[name]); err != nil {
@@ -112,6 +123,10 @@ func (f clusterFolder) args(c cluster, component string) []string {
 		return []string{"--kubeconfig=" + f.path(kwok+".kubeconfig"), "--pod-range=" + c.podRange()}
 	case machine:
 		return f.machineArgs(c)
+	case answer:
+		return f.answerArgs(c)
+	case kubeProxy:
+		return []string{"--config=" + f.path("kube-proxy.yaml"), "--hostname-override=" + nodeName(c, 0)}
 	default:
 		return nil
 	}
@@ -147,9 +162,14 @@ func (f clusterFolder) apiServerArgs(c cluster) []string {
 		"--service-account-signing-key-file=" + f.path("pki", "sa.key"),
 		"--service-account-key-file=" + f.path("pki", "sa.pub"),
 	}
-	if c.Real != nil {
-		args = append(args, f.realAPIServerArgs()...)
-	} else {
+	switch {
+	case c.Real != nil:
+		args = append(args, f.networkAPIServerArgs()...)
+		args = append(args, "--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction")
+	case c.holder() != "":
+		args = append(args, f.networkAPIServerArgs()...)
+		args = append(args, "--authorization-mode=RBAC")
+	default:
 		args = append(args,
 			// Endpoints may not hold loopback addresses, so the service `kubernetes` has none.
 			"--advertise-address=127.0.0.1",

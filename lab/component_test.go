@@ -78,7 +78,7 @@ func TestPKIIsMadeOnce(t *testing.T) {
 
 func TestPortsAreFreeAndDifferent(t *testing.T) {
 	used := map[int]bool{}
-	var taken []ports
+	taken := map[int]bool{}
 	for range 50 {
 		p, err := choosePorts(taken)
 		if err != nil {
@@ -90,7 +90,6 @@ func TestPortsAreFreeAndDifferent(t *testing.T) {
 			}
 			used[port] = true
 		}
-		taken = append(taken, p)
 	}
 }
 

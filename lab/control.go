@@ -21,6 +21,7 @@ type upRequest struct {
 	Clusters []string
 	Nodes    int    // fake ones
 	Programs string // of a real node; none: no real node
+	Answer   answering
 	Audit    bool
 	Timeout  time.Duration
 }

@@ -17,6 +17,7 @@ import (
 //	kubeconfig           for the user: one context per cluster
 //	supervisor.pid/.log  the lab's one supervising process; it holds a lock on the pid file as long as it lives
 //	control.sock         where it takes orders
+//	between              the number of the file by which it holds the network between clusters
 //	clusters/NAME/       pki/ etcd/ run/COMPONENT.pid logs/COMPONENT.log audit.log and the components' files;
 //	                     node/ is what a real node sees as /var/lib and /var/log
 type folder string
@@ -42,6 +43,7 @@ func (f clusterFolder) auditLog() string            { return f.path("audit.log")
 // lab is what must be remembered to start the same clusters again.
 type lab struct {
 	Clusters []cluster `json:"clusters"`
+	Proxy    int       `json:"proxy,omitempty"` // port of the HTTP proxy into the network between the clusters
 }
 
 // cluster is one control plane.
@@ -52,7 +54,10 @@ type cluster struct {
 	Tokens map[string]string `json:"tokens"` // bearer token by user
 	Nodes  int               `json:"nodes"`  // fake nodes; 0: no scheduler either, unless there is a real one
 	Real   *realNode         `json:"real,omitempty"`
+	Answer answering         `json:"answer,omitempty"` // how Pods on fake nodes answer, if they do
 	Audit  bool              `json:"audit"`
+
+	Loopback string `json:"loopback,omitempty"` // the first three numbers of its nodes' addresses, if Pods answer on loopback
 }
 
 func (c cluster) apiURL() string  { return fmt.Sprintf("https://127.0.0.1:%d", c.Ports.API) }
@@ -67,7 +72,25 @@ func (c cluster) components() []string {
 	case c.Nodes > 0:
 		list = append(list, kubeScheduler, kwok)
 	}
+	switch c.Answer {
+	case inNetwork:
+		list = append(list, answer, kubeProxy)
+	case onLoopback:
+		list = append(list, answer)
+	}
 	return list
+}
+
+// holder is the component that holds the network of the cluster's Pods; empty if they have none.
+func (c cluster) holder() string {
+	switch {
+	case c.Real != nil:
+		return machine
+	case c.Answer == inNetwork:
+		return answer
+	default:
+		return ""
+	}
 }
 
 func (l lab) find(name string) (cluster, bool) {
@@ -161,7 +184,7 @@ func (f folder) forget(names []string) error {
 // remove deletes what a lab puts into its folder, and the folder if nothing else is there: it may be anyone's.
 func (f folder) remove() error {
 	var errs []error
-	for _, name := range []string{"clusters", "lab.json", "kubeconfig", "control.sock", "supervisor.log", "supervisor.pid"} {
+	for _, name := range []string{"clusters", "lab.json", "kubeconfig", "control.sock", "between", "supervisor.log", "supervisor.pid"} {
 		errs = append(errs, os.RemoveAll(f.path(name)))
 	}
 	_ = os.Remove(string(f)) // not empty: not ours

@@ -19,12 +19,13 @@ import (
 // networks know nothing of each other.
 const gateIP = "10.64.0.1"
 
-// gate joins the network of one node, which leads nowhere, with this machine's loopback, and with nothing else.
+// gate joins a network that leads nowhere, that of one node or of one cluster's Pods, with this machine's loopback, and with
+// nothing else.
 //
-//	in the node      10.64.0.1:PORT is 127.0.0.1:PORT here, for the API server of each of the lab's clusters
-//	on this machine  127.0.0.1:PROXY is an HTTP proxy into the node, for its API server and for who wants to reach Pods
+//	in the network   10.64.0.1:PORT is 127.0.0.1:PORT here, for the API server of each of the lab's clusters
+//	on this machine  127.0.0.1:PROXY is an HTTP proxy into it, for the API server and for who wants to reach Pods
 type gate struct {
-	node    ident
+	holder  ident // the process that holds the network
 	network *os.File
 	proxy   *http.Server
 
@@ -32,16 +33,16 @@ type gate struct {
 	doors map[int]net.Listener
 }
 
-// openGate opens no doors yet. The proxy listens on the socket, for the API server, which knows no plain TCP, and on the
-// port, for people.
-func openGate(node ident, socket string, proxyPort int) (*gate, error) {
-	network, err := os.Open(fmt.Sprintf("/proc/%d/ns/net", node.pid))
-	if err != nil {
-		return nil, err
-	}
-	g := &gate{node: node, network: network, doors: map[int]net.Listener{}}
+// openGate opens no doors yet. The proxy listens on the socket, if there is one, for the API server, which knows no plain
+// TCP, and on the port, for people.
+func openGate(holder ident, network *os.File, socket string, proxyPort int) (*gate, error) {
+	g := &gate{holder: holder, network: network, doors: map[int]net.Listener{}}
 	g.proxy = &http.Server{Handler: g.proxyHandler()}
-	for _, place := range [][2]string{{"unix", socket}, {"tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(proxyPort))}} {
+	places := [][2]string{{"tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(proxyPort))}}
+	if socket != "" {
+		places = append(places, [2]string{"unix", socket})
+	}
+	for _, place := range places {
 		listener, err := net.Listen(place[0], place[1])
 		if err != nil {
 			g.close()
@@ -52,8 +53,11 @@ func openGate(node ident, socket string, proxyPort int) (*gate, error) {
 	return g, nil
 }
 
+// close closes the network, too, as far as this process holds it.
 func (g *gate) close() {
-	_ = g.proxy.Close()
+	if g.proxy != nil {
+		_ = g.proxy.Close()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, door := range g.doors {
@@ -62,7 +66,7 @@ func (g *gate) close() {
 	_ = g.network.Close()
 }
 
-// openDoors makes the given ports of this machine's loopback reachable from the node, and no others.
+// openDoors makes the given ports of this machine's loopback reachable from the network, and no others.
 func (g *gate) openDoors(ports []int) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -92,19 +96,20 @@ func (g *gate) openDoor(port int) error {
 			return err
 		}
 		g.doors[port] = door
-		go letThrough(door, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		go letThrough(door, func() (net.Conn, error) { return net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) })
 		return nil
 	})
 }
 
-func letThrough(door net.Listener, address string) {
+// letThrough gives every connection of one side one on the other.
+func letThrough(door net.Listener, dial func() (net.Conn, error)) {
 	for {
 		inside, err := door.Accept()
 		if err != nil {
 			return // closed
 		}
 		go func() {
-			outside, err := net.Dial("tcp", address)
+			outside, err := dial()
 			if err != nil {
 				_ = inside.Close()
 				return
@@ -129,7 +134,7 @@ func join(a, b net.Conn) {
 	_, _ = a.Close(), b.Close()
 }
 
-// within calls do on a thread that is in the node's network. A socket stays in the network that it was made in.
+// within calls do on a thread that is in the network. A socket stays in the network that it was made in.
 func (g *gate) within(do func() error) error {
 	result := make(chan error, 1)
 	go func() {
@@ -143,7 +148,7 @@ func (g *gate) within(do func() error) error {
 	return <-result
 }
 
-// dial connects from within the node. There is no DNS.
+// dial connects from within the network. There is no DNS.
 func (g *gate) dial(ctx context.Context, network, address string) (conn net.Conn, err error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil || net.ParseIP(host) == nil {

@@ -20,6 +20,7 @@ import (
 	kubectlutil "k8s.io/kubectl/pkg/cmd/util"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	controllermanager "k8s.io/kubernetes/cmd/kube-controller-manager/app"
+	proxy "k8s.io/kubernetes/cmd/kube-proxy/app"
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 )
 
@@ -36,10 +37,16 @@ const (
 	containerd = "containerd"
 	kubelet    = "kubelet"
 	kubeProxy  = "kube-proxy"
+
+	// Of a cluster whose Pods on fake nodes answer; one of them in a network has kube-proxy as well.
+	answer = "answer"
 )
 
 // enter is no component, but how one gets into a real node.
 const enter = "enter"
+
+// asPod is no component either, but how a command of a fake Pod begins.
+const asPod = "as-pod"
 
 // kubectl is no component, but a name that this binary answers to as well.
 const kubectl = "kubectl"
@@ -73,6 +80,9 @@ func components() map[string]func() int {
 		kwok:          kubernetes(newKwokCommand),
 		machine:       kubernetes(newMachineCommand),
 		enter:         runEnter,
+		asPod:         runAsPod,
+		answer:        kubernetes(newAnswerCommand),
+		kubeProxy:     kubernetes(proxy.NewProxyCommand),
 	}
 }
 

@@ -53,7 +53,7 @@ func fakeNode(c cluster, n int) *corev1.Node {
 		corev1.ResourceMemory: resource.MustParse("128Gi"),
 		corev1.ResourcePods:   resource.MustParse("250"),
 	}
-	return &corev1.Node{
+	node := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        nodeName(c, n),
 			Annotations: map[string]string{"kwok.x-k8s.io/node": "fake"},
@@ -74,6 +74,10 @@ func fakeNode(c cluster, n int) *corev1.Node {
 			},
 		},
 	}
+	if c.Answer == inNetwork {
+		node.Status.DaemonEndpoints.KubeletEndpoint.Port = kubeletPort
+	}
+	return node
 }
 
 // nodesReady wants the nodes Ready and rid of the taint they start with, as no Pod tolerates that one.

@@ -61,12 +61,10 @@ func (f clusterFolder) machineArgs(c cluster) []string {
 	return []string{"--data=" + f.path("node"), "--address=" + c.nodeIP(0) + "," + gateIP}
 }
 
-// realAPIServerArgs are what an API server needs for a node that is really there.
-func (f clusterFolder) realAPIServerArgs() []string {
+// networkAPIServerArgs are what an API server needs for Pods in a network that is really there.
+func (f clusterFolder) networkAPIServerArgs() []string {
 	return []string{
 		"--advertise-address=" + gateIP, // where the service `kubernetes` leads to
-		"--authorization-mode=Node,RBAC",
-		"--enable-admission-plugins=NodeRestriction",
 		"--kubelet-client-certificate=" + f.path("pki", "apiserver.crt"),
 		"--kubelet-client-key=" + f.path("pki", "apiserver.key"),
 		"--kubelet-preferred-address-types=InternalIP",
@@ -83,7 +81,7 @@ func (f clusterFolder) nodeFiles(c cluster, ca []byte) (map[string][]byte, error
 			program("containerd-shim-runc-v2"), program("runc")),
 		"cni/10-lab.conflist": fmt.Appendf(nil, cniConfig, c.realPodRange()),
 		"kubelet.yaml":        fmt.Appendf(nil, kubeletConfig, f.cgroup(), c.nodeIP(0), f.path("pki", "ca.crt"), f.path("resolv.conf")),
-		"kube-proxy.yaml":     fmt.Appendf(nil, kubeProxyConfig, f.path(kubeProxy+".kubeconfig"), c.realPodRange()),
+		"kube-proxy.yaml":     fmt.Appendf(nil, kubeProxyConfig, f.path(kubeProxy+".kubeconfig"), c.realPodRange(), ""),
 		"resolv.conf":         {}, // there is no DNS
 	}
 	for component, user := range nodeKubeconfigUser(c) {
@@ -162,4 +160,5 @@ clientConnection: {kubeconfig: %q}
 clusterCIDR: %s
 oomScoreAdj: 0
 conntrack: {maxPerCore: 0, min: 0, tcpEstablishedTimeout: 0s, tcpCloseWaitTimeout: 0s}
+nodePortAddresses: [%s]
 `

@@ -33,6 +33,9 @@ func printStatus(out io.Writer, lab folder) error {
 	if _, err := printProcess(w, "-", "supervisor", lab.supervisorPID(), string(lab)); err != nil {
 		return err
 	}
+	if l.Proxy != 0 {
+		fmt.Fprintf(w, "-\tnetwork between\t\t\t\tproxy http://127.0.0.1:%d\n", l.Proxy)
+	}
 	for _, c := range l.Clusters {
 		if err := printCluster(w, lab.cluster(c.Name), c); err != nil {
 			return err
@@ -42,7 +45,7 @@ func printStatus(out io.Writer, lab folder) error {
 }
 
 func printCluster(w io.Writer, f clusterFolder, c cluster) error {
-	addresses := map[string]string{etcd: c.etcdURL(), kubeAPIServer: c.apiURL(), machine: "proxy " + c.proxyURL()}
+	addresses := map[string]string{etcd: c.etcdURL(), kubeAPIServer: c.apiURL(), c.holder(): "proxy " + c.proxyURL()}
 	var total int64
 	for _, component := range c.components() {
 		memory, err := printProcess(w, c.Name, component, f.pid(component), addresses[component])

@@ -27,7 +27,8 @@ type supervisor struct {
 	lab      lab
 	children map[string]map[string]*process // by cluster and component
 	bringing map[string]*sync.Mutex         // by cluster: one bringUp at a time
-	gates    map[string]*gate               // by cluster with a real node
+	gates    map[string]*gate               // by cluster with a network of its own
+	wires    *wires                         // between clusters whose Pods answer; nil until there is one
 }
 
 // atOnce is how many clusters start at the same time: more only make each other slow.
@@ -149,6 +150,12 @@ func (s *supervisor) admit(r upRequest) ([]cluster, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	next := s.lab
+	if r.Answer == inNetwork && next.Proxy == 0 {
+		var err error
+		if next.Proxy, err = choosePort(next.usedPorts()); err != nil {
+			return nil, err
+		}
+	}
 	var clusters []cluster
 	for _, name := range r.Clusters {
 		c, err := admitCluster(next, name, r)
@@ -176,11 +183,7 @@ func admitCluster(l lab, name string, r upRequest) (cluster, error) {
 	}
 	c, known := l.find(name)
 	if !known {
-		var taken []ports
-		for _, other := range l.Clusters {
-			taken = append(taken, other.Ports)
-		}
-		free, err := choosePorts(taken)
+		free, err := choosePorts(l.usedPorts())
 		if err != nil {
 			return cluster{}, fmt.Errorf("cluster %s: %w", name, err)
 		}
@@ -189,6 +192,16 @@ func admitCluster(l lab, name string, r upRequest) (cluster, error) {
 			c.Real = &realNode{Programs: r.Programs}
 			c.Tokens = newTokens(c.kubeletUser(), kubeProxyUser)
 		}
+		if c.Answer = r.Answer; c.Answer != "" {
+			c.Tokens = newTokens(kubeProxyUser)
+		}
+		if c.Answer == onLoopback {
+			c.Loopback = l.freeLoopback()
+		}
+	}
+	if r.Answer != "" && c.Answer != r.Answer {
+		return cluster{}, fmt.Errorf("cluster %s is there already, and its Pods do not answer, or do so in another way: the API server and the "+
+			"nodes' addresses would have to be others; take the cluster down first", name)
 	}
 	if (r.Programs != "" && c.Real == nil) || (r.Nodes > 0 && c.Real != nil) {
 		return cluster{}, fmt.Errorf("cluster %s is there already, and its nodes are of the other kind: real ones and fake ones do not mix, and "+
@@ -235,6 +248,11 @@ func (s *supervisor) bringingLock(name string) *sync.Mutex {
 // It gives up if one of them ends meanwhile.
 func (s *supervisor) startComponent(ctx context.Context, c cluster, components []string) error {
 	component := components[len(components)-1]
+	if component == kubeProxy && c.Answer == inNetwork {
+		if err := s.endOutside(c, component); err != nil {
+			return err
+		}
+	}
 	if err := s.ensureProcess(c, component); err != nil {
 		return err
 	}
@@ -245,6 +263,11 @@ func (s *supervisor) startComponent(ctx context.Context, c cluster, components [
 		return s.await(ctx, c, components, "the API server to be ready", s.apiHealth(c))
 	case machine:
 		return s.await(ctx, c, components, "the node's mounts and network", s.nodeFurnished(c))
+	case answer:
+		if c.Answer == inNetwork {
+			return s.await(ctx, c, components, "the network of the Pods", s.networkWired(c))
+		}
+		return nil
 	case containerd:
 		return s.await(ctx, c, components, "containerd to take an image", s.pauseLoaded(c))
 	default:
@@ -282,7 +305,22 @@ func (s *supervisor) originOf(c cluster, component string) (origin, error) {
 	switch component {
 	case machine:
 		return origin{args: append([]string{component}, f.args(c, component)...), namespaces: machineNamespaces}, f.makeCgroups()
-	case containerd, kubelet, kubeProxy:
+	case answer:
+		o := origin{args: append([]string{component}, f.args(c, component)...)}
+		if c.Answer == inNetwork {
+			o.namespaces = syscall.CLONE_NEWNET
+		}
+		return o, nil
+	case kubeProxy:
+		if c.Answer == inNetwork {
+			m := s.children[c.Name][answer]
+			if m == nil || m.hasEnded() {
+				return origin{}, fmt.Errorf("%s needs its network: start %s first", component, answer)
+			}
+			return origin{args: append([]string{enter, strconv.Itoa(m.pid), "/proc/self/exe", component}, f.args(c, component)...)}, nil
+		}
+		fallthrough
+	case containerd, kubelet:
 		m := s.children[c.Name][machine]
 		if m == nil || m.hasEnded() {
 			return origin{}, fmt.Errorf("%s needs its %s: start that first", component, machine)

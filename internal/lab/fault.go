@@ -9,6 +9,8 @@ const (
 	ControllerManager = "kube-controller-manager"
 	Scheduler         = "kube-scheduler" // with nodes only
 	Kwok              = "kwok"           // the fake kubelets; with fake nodes only
+	PodsAnswer        = "answer"         // what answers for Pods on fake nodes, and their network; with Options.Answer only
+	KubeProxy         = "kube-proxy"     // in such a network, or of a real node
 	Node              = "node"           // a real node with all that runs on it
 	Containerd        = "containerd"     // of a real node, as the next
 	Kubelet           = "kubelet"

@@ -31,10 +31,21 @@ import (
 
 // Options are what a test wants of its clusters.
 type Options struct {
-	Nodes int  // fake nodes per cluster, on which Pods seem to run; 0: Pods stay Pending
-	Real  bool // instead of them, one node that runs Pods; see NeedRealNodes
-	Audit bool // keep a log of all requests, for Requests
+	Nodes  int    // fake nodes per cluster, on which Pods seem to run; 0: Pods stay Pending
+	Answer Answer // let Pods on fake nodes answer
+	Real   bool   // instead of them, one node that runs Pods; see NeedRealNodes
+	Audit  bool   // keep a log of all requests, for Requests
 }
+
+// Answer is how Pods on fake nodes answer whoever connects to them: by a line that says which Pod it is, in which cluster.
+type Answer string
+
+const (
+	// InNetwork is by their own addresses, and with kube-proxy by those of Services, in networks that are joined; see NeedNetworks.
+	InNetwork Answer = "network"
+	// OnLoopback is behind node ports only.
+	OnLoopback Answer = "loopback"
+)
 
 // args are the flags of hansa-lab up.
 func (o Options) args(clusters []string) []string {
@@ -42,7 +53,24 @@ func (o Options) args(clusters []string) []string {
 	if o.Real {
 		nodes = "real"
 	}
-	return []string{"up", "--clusters=" + strings.Join(clusters, ","), "--nodes=" + nodes, "--audit=" + strconv.FormatBool(o.Audit)}
+	args := []string{"up", "--clusters=" + strings.Join(clusters, ","), "--nodes=" + nodes, "--audit=" + strconv.FormatBool(o.Audit)}
+	if o.Answer != "" {
+		args = append(args, "--answer="+string(o.Answer))
+	}
+	return args
+}
+
+// NeedNetworks skips the test where InNetwork would not work, and says why: it takes root.
+func NeedNetworks(t testing.TB) {
+	t.Helper()
+	skipIfShort(t)
+	binary, err := findBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := (&Lab{binary: binary, dir: t.TempDir()}).run("check-answer"); err != nil {
+		t.Skip(err)
+	}
 }
 
 // NeedRealNodes skips the test where Options.Real would not work, and says why: it takes root and more. As real nodes take their time,
