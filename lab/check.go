@@ -32,7 +32,7 @@ func checkAnswerCommand() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if _, reason := chooseAnswering(); reason != nil {
-				return fmt.Errorf("Pods cannot answer in a network here: %w", reason)
+				return fmt.Errorf("no network for Pods to answer in: %w", reason)
 			}
 			return nil
 		},

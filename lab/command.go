@@ -126,7 +126,7 @@ func (a *answerFlag) choose(nodes nodesFlag, out io.Writer) (answering, error) {
 	case reason == nil:
 		return how, nil
 	case *a == answerFlag(inNetwork):
-		return "", fmt.Errorf("Pods cannot answer in a network here: %w", reason)
+		return "", fmt.Errorf("no network for Pods to answer in: %w", reason)
 	default:
 		fmt.Fprintf(out, "Pods answer on loopback only, behind node ports: %v\n", reason)
 		return how, nil

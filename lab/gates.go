@@ -73,7 +73,7 @@ func (s *supervisor) openGateOf(c cluster) error {
 		g.close()
 		g = nil
 	}
-	network := (*os.File)(nil)
+	var network *os.File
 	if g != nil {
 		network = g.network
 	} else {
