@@ -30,7 +30,7 @@ type gate struct {
 	proxy   *http.Server
 
 	mu    sync.Mutex
-	doors map[int]net.Listener
+	doors map[int]net.Listener // at gateIP
 }
 
 // openGate opens no doors yet. The proxy listens on the socket, if there is one, for the API server, which knows no plain
@@ -90,15 +90,23 @@ func (g *gate) openDoors(ports []int) error {
 }
 
 func (g *gate) openDoor(port int) error {
-	return g.within(func() error {
-		door, err := net.Listen("tcp", net.JoinHostPort(gateIP, strconv.Itoa(port)))
-		if err != nil {
+	door, err := g.openDoorAt(gateIP, port)
+	if err == nil {
+		g.doors[port] = door
+	}
+	return err
+}
+
+// openDoorAt makes a port of this machine's loopback one of an address in the network, until what it returns is closed.
+func (g *gate) openDoorAt(ip string, port int) (door net.Listener, err error) {
+	err = g.within(func() error {
+		if door, err = net.Listen("tcp", net.JoinHostPort(ip, strconv.Itoa(port))); err != nil {
 			return err
 		}
-		g.doors[port] = door
 		go letThrough(door, func() (net.Conn, error) { return net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) })
 		return nil
 	})
+	return door, err
 }
 
 // letThrough gives every connection of one side one on the other.

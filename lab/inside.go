@@ -42,7 +42,7 @@ It takes clusters that are up with --answer or with --nodes real, and root.`,
 			return nil
 		},
 	}
-	cmd.Flags().IntSliceVar(&doors, "door", nil, "while the command runs, this `port` of this machine's 127.0.0.1 is also "+gateIP+" there")
+	cmd.Flags().IntSliceVar(&doors, "door", nil, "while the command runs, this `port` of 127.0.0.1 leads to that of this machine, as if the command had not gone anywhere")
 	return cmd
 }
 
@@ -68,10 +68,14 @@ func execInside(lab folder, cluster string, doors []int, command []string) (int,
 	if err != nil {
 		return 0, fmt.Errorf("%w (it takes root)", err)
 	}
-	g := &gate{network: network, doors: map[int]net.Listener{}}
+	g := &gate{network: network}
 	defer g.close()
-	if err := g.openDoors(doors); err != nil {
-		return 0, err
+	for _, port := range doors {
+		door, err := g.openDoorAt("127.0.0.1", port)
+		if err != nil {
+			return 0, err
+		}
+		defer door.Close()
 	}
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr

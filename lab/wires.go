@@ -15,15 +15,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// balancerIP is free for whatever listens between the clusters.
+const balancerIP = "10.66.0.1"
+
 // wires are the network between those clusters of a lab whose Pods answer in networks of their own. It is a network
 // namespace that nothing lives in, a router; load balancers and clients from outside of all clusters may be put there.
 //
 //	cluster 0                                 between                              cluster 1
 //	10.160.0.1, …  nodes   ── 10.65.0.2/30 ── 10.65.0.1 ┐  ┌ 10.65.1.1 ── 10.65.1.2/30 ──   10.161.0.1, …  nodes
 //	10.128.x.y     Pods                                 └──┘                               10.129.x.y     Pods
-//	10.96.0.0/16   Services, by kube-proxy                                                 10.97.0.0/16   Services
+//	10.96.0.0/16   Services, by kube-proxy         10.66.0.1                               10.97.0.0/16   Services
 //
-// It leads nowhere else. In each of them 10.64.0.1 is a gate to this machine's loopback; see gate.go.
+// It leads nowhere else. 10.66.0.1 is for a load balancer. In each of the networks 10.64.0.1 is a gate to this machine's
+// loopback; see gate.go.
 type wires struct {
 	network *os.File
 	gate    *gate
@@ -70,7 +74,7 @@ func (w *wires) furnish() error {
 		return err
 	}
 	defer h.Close()
-	return addLoopback(h, []string{gateIP})
+	return addLoopback(h, []string{gateIP, balancerIP})
 }
 
 // connect gives the network of a cluster its nodes' addresses, and joins it with those of the others. It may be called
