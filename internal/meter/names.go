@@ -158,6 +158,26 @@ var (
 	}
 )
 
+// Metrics of the xDS server. Only the process that leads has it.
+var (
+	XDSStreams = Metric{
+		Name: "kubefed_xds_streams", Kind: Gauge, Labels: []string{"kind"},
+		Help: "Connected clients of the xDS server: grpc (gRPC clients) or proxy (all others).",
+	}
+	XDSResources = Metric{
+		Name: "kubefed_xds_resources", Kind: Gauge, Labels: []string{"type"},
+		Help: "Resources that the xDS server holds, over all places that have clients.",
+	}
+	XDSRefusals = Metric{
+		Name: "kubefed_xds_refusals_total", Kind: Counter, Labels: []string{"type"},
+		Help: "Resources that clients have refused (NACK). They go on with what they had.",
+	}
+	XDSPushTime = Metric{
+		Name: "kubefed_xds_push_duration_seconds", Kind: Histogram, Buckets: decisionBuckets,
+		Help: "Time from a new model of what is balanced until it is handed out to all streams.",
+	}
+)
+
 // All are the metrics, as the reference lists them.
 func All() []Metric {
 	return []Metric{
@@ -165,5 +185,6 @@ func All() []Metric {
 		ClusterCondition, ClusterInfo, ClusterCredentialEnd, ClusterProbeTime, RequestTime,
 		Objects, Statuses, PropagationTime, Repairs, Drifted, LaneSteps, LaneAge, Paused, Owed, Panics, ObjectCondition,
 		ScheduleTime, Moved,
+		XDSStreams, XDSResources, XDSRefusals, XDSPushTime,
 	}
 }
