@@ -1,0 +1,18 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is the group and version of this package.
+var GroupVersion = schema.GroupVersion{Group: "multiclusterdns.kubefed.io", Version: "v1alpha1"}
+
+// AddToScheme makes the types of this package known to a scheme.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion, &Domain{}, &DomainList{}, &ServiceDNSRecord{}, &ServiceDNSRecordList{},
+		&IngressDNSRecord{}, &IngressDNSRecordList{}, &DNSEndpoint{}, &DNSEndpointList{})
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
+}
