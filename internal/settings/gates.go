@@ -12,8 +12,6 @@ type gate struct {
 	name string
 	// on is what it is where the KubeFedConfig does not name it.
 	on bool
-	// idle says why switching it on does nothing; empty if it does something.
-	idle string
 }
 
 // gates are all that are known, one line each. What they do is on the page of the KubeFedConfig.
@@ -22,8 +20,8 @@ var gates = []gate{
 	{name: fedv1.GateSchedulerPreferences, on: true},
 	{name: fedv1.GateRawResourceStatusCollection},
 	{name: fedv1.GatePropagatedVersions},
-	{name: fedv1.GateCrossClusterServiceDiscovery, idle: "services are not told to other clusters yet"},
-	{name: fedv1.GateFederatedIngress, idle: "ingresses are not told to other clusters yet"},
+	{name: fedv1.GateCrossClusterServiceDiscovery},
+	{name: fedv1.GateFederatedIngress},
 }
 
 // Gates says which features are on.
@@ -70,13 +68,9 @@ func (r *Reading) gates(raw any, before Gates) {
 }
 
 func (r *Reading) gate(name string, on bool) {
-	n := slices.IndexFunc(gates, func(g gate) bool { return g.name == name })
-	if n < 0 {
+	if !slices.ContainsFunc(gates, func(g gate) bool { return g.name == name }) {
 		r.ignored("featureGates["+name+"]", "is not a feature of this release")
 		return
 	}
 	r.Settings.Gates[name] = on
-	if on && gates[n].idle != "" {
-		r.ignored("featureGates["+name+"]", "does nothing: "+gates[n].idle)
-	}
 }

@@ -77,7 +77,6 @@ featureGates:
 				s.Gates[fedv1.GateCrossClusterServiceDiscovery] = true
 			},
 			ignored: []string{
-				"spec.featureGates[CrossClusterServiceDiscovery] does nothing: services are not told to other clusters yet",
 				"spec.featureGates[OfTomorrow] is not a feature of this release",
 			},
 		},

@@ -115,19 +115,17 @@ func (f *Federation) aboutDefinitions(ctx context.Context, s *survey) (Finding, 
 	return out, nil
 }
 
-// known are the gates of KubeFed's releases that Hansa follows or replaces; retired are those that an old release had.
-var (
-	known   = []string{fedv1.GatePushReconciler, fedv1.GateSchedulerPreferences, fedv1.GateRawResourceStatusCollection, fedv1.GatePropagatedVersions}
-	retired = []string{"CrossClusterServiceDiscovery", "FederatedIngress"}
-)
+// known are the gates of KubeFed's releases that Hansa follows or replaces.
+var known = []string{
+	fedv1.GatePushReconciler, fedv1.GateSchedulerPreferences, fedv1.GateRawResourceStatusCollection, fedv1.GatePropagatedVersions,
+	fedv1.GateCrossClusterServiceDiscovery, fedv1.GateFederatedIngress,
+}
 
 func (f *Federation) aboutSettings(_ context.Context, s *survey) (Finding, error) {
 	spec := s.config.Spec
 	out := Finding{Area: "settings", Level: Fine, Text: fmt.Sprintf("KubeFedConfig %s/%s, scope %s, stays as it is", f.namespace, fedv1.ConfigName, spec.Scope)}
 	for _, g := range spec.FeatureGates {
 		switch {
-		case slices.Contains(retired, g.Name):
-			out.Details = append(out.Details, "feature gate "+g.Name+" is of an older release")
 		case !slices.Contains(known, g.Name):
 			out.Details = append(out.Details, "feature gate "+g.Name+" is not known and does nothing")
 		case g.Name == fedv1.GatePushReconciler && g.Configuration == fedv1.Disabled:

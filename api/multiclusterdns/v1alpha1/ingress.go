@@ -11,7 +11,7 @@ type IngressDNSRecordSpec struct {
 	// +optional
 	// +kubebuilder:validation:MaxItems=100
 	// +kubebuilder:validation:items:MaxLength=253
-	// +kubebuilder:validation:XValidation:rule="self.all(h, h.matches('^([*][.])?([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])*[a-z0-9]([-a-z0-9]*[a-z0-9])?[.]?$'))",message="hosts must be DNS names in lower case, such as shop.example.com or *.example.com"
+	// +kubebuilder:validation:items:XValidation:rule="self.matches('^([*][.])?([a-z0-9]([-a-z0-9]*[a-z0-9])?[.])*[a-z0-9]([-a-z0-9]*[a-z0-9])?[.]?$')",message="a host must be a DNS name in lower case, such as shop.example.com or *.example.com"
 	Hosts []string `json:"hosts,omitempty"`
 	// RecordTTL is the time to live of the records in seconds; 0 means 180.
 	// +optional
