@@ -66,21 +66,19 @@ func (c Config) pools() []pool {
 
 // Services are the names of those that a listener sends to.
 func (l Listener) Services() []string {
-	set := map[string]bool{}
-	for _, t := range l.targets() {
-		set[t.Service] = true
-	}
-	return slices.Sorted(maps.Keys(set))
-}
-
-func (l Listener) targets() []Target {
-	out := slices.Clone(l.Targets)
+	targets := slices.Clone(l.Targets)
 	for _, h := range l.Hosts {
 		for _, r := range h.Routes {
-			out = append(out, r.Targets...)
+			targets = append(targets, r.Targets...)
 		}
 	}
-	return out
+	set := map[string]bool{}
+	for _, t := range targets {
+		if t.Weight > 0 {
+			set[t.Service] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
 }
 
 func poolName(service string, m Mode) string { return word(service) + "." + string(m) }

@@ -33,9 +33,8 @@ func (l Listener) write(w *text, pools []pool) {
 }
 
 func (l Listener) bind() string {
-	switch l.Address {
-	case "", "::":
-		return fmt.Sprintf("[::]:%d v4v6", l.Port)
+	if l.Address == "::" {
+		return at(l.Address, l.Port) + " v4v6"
 	}
 	return at(l.Address, l.Port)
 }
@@ -102,7 +101,15 @@ func (r Route) write(w *text, set string, host int, name string) {
 		split(w, set, when, HTTP, r.Targets)
 		return
 	}
-	w.line("  http-request return status %d content-type text/plain string 'no backend' if !{ var(txn.to) -m found } %s", or(r.Status, 500), when)
+	w.line("  http-request return status %s if !{ var(txn.to) -m found } %s", answer(or(r.Status, 500)), when)
+}
+
+// answer is a status with a body, if it may have one.
+func answer(status uint32) string {
+	if status == 204 || status == 205 || status == 304 {
+		return fmt.Sprint(status)
+	}
+	return fmt.Sprintf("%d content-type text/plain string 'no backend'", status)
 }
 
 // split lets each target have its share of those that the targets before it did not get.
@@ -132,8 +139,8 @@ func total(targets []Target) uint64 {
 // spill goes to the next pool if nothing in the chosen one can be used, but something there can.
 func (l Listener) spill(w *text, pools []pool) {
 	used := map[string]bool{}
-	for _, t := range l.targets() {
-		used[poolName(t.Service, l.Mode)] = t.Weight > 0 || used[poolName(t.Service, l.Mode)]
+	for _, s := range l.Services() {
+		used[poolName(s, l.Mode)] = true
 	}
 	for _, p := range pools {
 		if p.next != "" && used[p.name] {

@@ -101,10 +101,10 @@ func readServer(f []string) (backend, name string, s Server, err error) {
 	return f[backendColumn], f[nameColumn], s, nil
 }
 
-// Steps returns the commands that lead from a state towards c: what comes first, what goes last, so that there is always a server. They are
-// only about backends that run and that c has; the others need a reload, which is due if the topologies differ.
+// Steps returns the commands that lead from a state towards c: what is added or raised comes first, what is lowered or removed last, so that
+// there is always a server. They are only about backends that run and that c has; the others need a reload, which is due if the topologies differ.
 func Steps(from State, c Config) []string {
-	var add, change, remove []string
+	var add, raise, lower, remove []string
 	for _, p := range c.pools() {
 		running, ok := from.Backends[p.name]
 		if !ok {
@@ -113,9 +113,13 @@ func Steps(from State, c Config) []string {
 		wanted := map[string]bool{}
 		for _, s := range p.servers {
 			wanted[s.name] = true
-			if v, ok := running[s.name]; ok {
-				change = append(change, s.change(p.name, v)...)
-			} else if !s.named {
+			v, there := running[s.name]
+			switch {
+			case there && s.weight < v.Weight:
+				lower = append(lower, s.change(p.name, v)...)
+			case there:
+				raise = append(raise, s.change(p.name, v)...)
+			case !s.named:
 				add = append(add, s.add(p)...)
 			}
 		}
@@ -126,7 +130,7 @@ func Steps(from State, c Config) []string {
 			}
 		}
 	}
-	return slices.Concat(add, change, remove)
+	return slices.Concat(add, raise, lower, remove)
 }
 
 func (s server) add(p pool) []string {

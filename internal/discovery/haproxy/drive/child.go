@@ -37,9 +37,9 @@ func (c Child) Run(ctx context.Context) {
 			if ctx.Err() == nil {
 				c.Log.Error(err, "HAProxy has ended and is started again")
 			}
-		}
-		if wait = min(2*wait, mostRetry); time.Since(began) > time.Minute {
-			wait = leastRetry
+			if wait = min(2*wait, mostRetry); time.Since(began) > time.Minute {
+				wait = leastRetry
+			}
 		}
 		select {
 		case <-ctx.Done():

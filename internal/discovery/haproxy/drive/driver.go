@@ -128,7 +128,9 @@ func (d *Driver) pass(ctx context.Context) time.Duration {
 	wanted := d.wanted
 	d.mu.Unlock()
 	if wanted == nil {
-		return d.o.Resync
+		up := d.runs(ctx) != ""
+		d.count(func(s *Stats) { s.Up = up })
+		return min(d.o.Resync, time.Second)
 	}
 	got, err := d.approach(ctx, *wanted)
 	d.count(func(s *Stats) {
