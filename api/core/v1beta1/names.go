@@ -99,7 +99,14 @@ const ControlPlaneLabel = "discovery.kubefed.io/control-plane"
 // SliceManager (Hansa) is the value of endpointslice.kubernetes.io/managed-by on the EndpointSlices that discovery writes into members.
 const SliceManager = "discovery.kubefed.io"
 
-// ExposeAnnotation (Hansa) on a FederatedService says how it is made known beyond its cluster, words separated by commas:
-// "clusterset" (under clusterset.local, in every cluster), "public" (in public DNS), "balance" (at an address of a load balancer; with any of
-// the other two it is exported as well).
-const ExposeAnnotation = "discovery.kubefed.io/expose"
+// Annotations (Hansa) on a FederatedService.
+const (
+	// ExposeAnnotation says how it is made known beyond its clusters, words separated by commas: "clusterset" (under clusterset.local, in
+	// every cluster), "public" (in public DNS as well), "balance" (at an address of a load balancer as well).
+	ExposeAnnotation = "discovery.kubefed.io/expose"
+	// DomainAnnotation is the name of the Domain that its public names are in; needed where there are several.
+	DomainAnnotation = "discovery.kubefed.io/domain"
+)
+
+// ServiceExportsTypeName is the name of the FederatedTypeConfig by which services are exported.
+const ServiceExportsTypeName = "serviceexports.multicluster.x-k8s.io"
