@@ -9,7 +9,7 @@ GOTEST  := go test -timeout 20m
 GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help build packages image demo bench test fault test-all chart-test nodes-test node-build unit lint fmt gen gen-check lab lab-build lab-down clean
+.PHONY: help build packages image demo bench bench-scale test fault test-all chart-test nodes-test node-build unit lint fmt gen gen-check lab lab-build lab-down clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -87,6 +87,9 @@ bin/tools/%: tools/go.mod tools/go.sum
 
 bench: build ## measure the federation beside the least that it could cost (BENCH="-n 1000 -members 2")
 	go run ./bench $(BENCH)
+
+bench-scale: build ## measure what more members cost, on simulated ones (BENCH="-members 10,100,1000 -n 100")
+	go run ./bench/scale $(BENCH)
 
 lab: lab-build ## start the clusters global and business and print how to reach them
 	bin/hansa-lab up --nodes 1

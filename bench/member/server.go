@@ -30,8 +30,8 @@ import (
 
 // Server holds many members behind one address on loopback: the n-th is at URL(n).
 type Server struct {
-	// Writes and Reads count requests, watches left out.
-	Writes, Reads atomic.Int64
+	// Writes and Reads count requests, watches left out; Connections are those that are open.
+	Writes, Reads, Connections atomic.Int64
 
 	address  string
 	ca       []byte
@@ -56,6 +56,15 @@ func Start(members int) (*Server, error) {
 	s.http = http.Server{
 		Handler: s, ReadHeaderTimeout: time.Minute,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
+	}
+	s.http.ConnState = func(_ net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			s.Connections.Add(1)
+		case http.StateClosed, http.StateHijacked:
+			s.Connections.Add(-1)
+		default:
+		}
 	}
 	go func() { _ = s.http.ServeTLS(listener, "", "") }() // it ends with Close
 	return s, nil
