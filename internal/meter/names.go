@@ -178,13 +178,26 @@ var (
 	}
 )
 
+// Metrics of services that span clusters.
+var (
+	ServiceDecisionTime = Metric{
+		Name: "kubefed_service_decision_duration_seconds", Kind: Histogram, Buckets: decisionBuckets,
+		Help: "Time of one look at one service that spans clusters.",
+	}
+	ServiceWriteTime = Metric{
+		Name: "kubefed_service_write_duration_seconds", Kind: Histogram, Labels: []string{"cluster", "kind", "act", "result"}, Buckets: requestBuckets,
+		Help: "Time of one write for services that span clusters into a member. The kind is ServiceImport, ServiceExport, Service or EndpointSlice; the act is " +
+			"Apply, Tell (a status), Remove or Demote (endpoints of a cluster that is away); the result is done or failed.",
+	}
+)
+
 // All are the metrics, as the reference lists them.
 func All() []Metric {
 	return []Metric{
 		ClusterState, Joined, JoinTime, UnjoinTime, HealthTime, ConnectTime, ReconcileTime, DispatchTime,
 		ClusterCondition, ClusterInfo, ClusterCredentialEnd, ClusterProbeTime, RequestTime,
 		Objects, Statuses, PropagationTime, Repairs, Drifted, LaneSteps, LaneAge, Paused, Owed, Panics, ObjectCondition,
-		ScheduleTime, Moved,
+		ScheduleTime, Moved, ServiceDecisionTime, ServiceWriteTime,
 		XDSStreams, XDSResources, XDSRefusals, XDSPushTime,
 	}
 }

@@ -159,6 +159,44 @@ func (h *holdings) keys(all bool, f func(types.NamespacedName)) {
 	}
 }
 
+// concerns says whether the service is exported, or discovery has written something for it.
+func (h *holdings) concerns(key types.NamespacedName) bool {
+	if _, ok := h.exports.Value(key.Namespace, key.Name); ok {
+		return true
+	}
+	if i, ok := h.imports.Value(key.Namespace, key.Name); ok && i.Labels[fedv1.ControlPlaneLabel] != "" {
+		return true
+	}
+	held := h.held(key)
+	return held.Derived != nil || len(held.Slices) > 0
+}
+
+// learn takes an object as a write has left it.
+func (h *holdings) learn(o metav1.Object) {
+	switch o.(type) {
+	case *mcsv1.ServiceExport:
+		h.exports.Merge(o)
+	case *mcsv1.ServiceImport:
+		h.imports.Merge(o)
+	case *corev1.Service:
+		h.services.Merge(o)
+	case *discoveryv1.EndpointSlice:
+		h.slices.Merge(o)
+	}
+}
+
+// lost takes that an object was deleted. One that a finalizer keeps is told by the watch.
+func (h *holdings) lost(o metav1.Object) {
+	switch o.(type) {
+	case *mcsv1.ServiceImport:
+		h.imports.Lost(o.GetNamespace(), o.GetName(), func(i *mcsv1.ServiceImport) bool { return i.UID == o.GetUID() })
+	case *corev1.Service:
+		h.services.Lost(o.GetNamespace(), o.GetName(), func(s *corev1.Service) bool { return s.UID == o.GetUID() })
+	case *discoveryv1.EndpointSlice:
+		h.slices.Lost(o.GetNamespace(), o.GetName(), func(s slice) bool { return s.own == nil && s.written.UID == o.GetUID() })
+	}
+}
+
 // run begins the watches. They end with the context. ready is closed when the types of multi-cluster services may be watched.
 func (h *holdings) run(ctx context.Context, member, namespace string, config *rest.Config, ready <-chan struct{}) error {
 	hc, err := rest.HTTPClientFor(config)

@@ -290,6 +290,14 @@ func (m *member) keys(all bool, f func(types.NamespacedName)) {
 	}
 }
 
+// concerns says whether the service is exported there, or discovery has written something for it.
+func (m *member) concerns(key types.NamespacedName) bool {
+	m.mu.RLock()
+	now, before := m.now, m.before
+	m.mu.RUnlock()
+	return now != nil && now.concerns(key) || before != nil && before.concerns(key)
+}
+
 // listing says that it is not known yet what the member holds.
 func (m *member) listing() bool {
 	m.mu.RLock()

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
@@ -175,6 +176,38 @@ func (m *Members) keys(all bool) []types.NamespacedName {
 	return slices.SortedFunc(maps.Keys(found), func(a, b types.NamespacedName) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
+}
+
+// Concerns says whether a service is exported by some member, or discovery has written something for it.
+func (m *Members) Concerns(key types.NamespacedName) bool {
+	sorted, _ := m.list()
+	return slices.ContainsFunc(sorted, func(one *member) bool { return one.concerns(key) })
+}
+
+// Learn takes an object as a write to a member has left it.
+func (m *Members) Learn(name string, o metav1.Object) {
+	if h := m.holdings(name); h != nil {
+		h.learn(o)
+	}
+}
+
+// Lost takes that an object was deleted in a member.
+func (m *Members) Lost(name string, o metav1.Object) {
+	if h := m.holdings(name); h != nil {
+		h.lost(o)
+	}
+}
+
+func (m *Members) holdings(name string) *holdings {
+	m.mu.RLock()
+	one := m.members[name]
+	m.mu.RUnlock()
+	if one == nil {
+		return nil
+	}
+	one.mu.RLock()
+	defer one.mu.RUnlock()
+	return one.now
 }
 
 // Settled says that of every member that is ready, all lists have been read.

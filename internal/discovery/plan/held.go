@@ -3,13 +3,14 @@ package plan
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	"k8s.io/apimachinery/pkg/types"
 	mcsv1 "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
 
 // Held is what one cluster holds of what discovery writes for a service.
@@ -22,6 +23,10 @@ type Held struct {
 	Derived *corev1.Service
 	// Slices are sorted by name.
 	Slices []Written
+	// Problem is why the last write of this service into the cluster failed, in words for users; empty if it did not. FamilyProblem says
+	// that the cluster has no addresses of the family that is asked for.
+	Problem       string
+	FamilyProblem bool
 }
 
 // Written is an EndpointSlice that discovery has written.
@@ -36,20 +41,33 @@ type Written struct {
 	Ready int
 }
 
+// SliceLabels are the labels that discovery gives its EndpointSlices; those of others do not count.
+var SliceLabels = []string{
+	mcsv1.LabelServiceName, mcsv1.LabelSourceCluster, discoveryv1.LabelManagedBy, discoveryv1.LabelServiceName, corev1.IsHeadlessService, fedv1.ControlPlaneLabel,
+}
+
 // Digest of what discovery says in an EndpointSlice: equal for slices that say the same.
 func Digest(s *discoveryv1.EndpointSlice) string {
+	endpoints, ports := s.Endpoints, s.Ports
+	if len(endpoints) == 0 {
+		endpoints = nil // an empty list and none say the same
+	}
+	if len(ports) == 0 {
+		ports = nil
+	}
+	labels := map[string]string{}
+	for _, k := range SliceLabels {
+		if v, ok := s.Labels[k]; ok {
+			labels[k] = v
+		}
+	}
 	said := struct {
 		Type      discoveryv1.AddressType
 		Ports     []discoveryv1.EndpointPort
 		Endpoints []discoveryv1.Endpoint
 		Labels    map[string]string
-	}{s.AddressType, s.Ports, s.Endpoints, s.Labels}
-	text, err := json.Marshal(said)
-	if err != nil {
-		panic(err) // these types always marshal
-	}
-	sum := sha256.Sum256(text)
-	return hex.EncodeToString(sum[:8])
+	}{s.AddressType, ports, endpoints, labels}
+	return digestOf(said)
 }
 
 // IDOf is what a cluster is called in labels and in DNS: its name where that is a DNS label, else a stable one made of it.
