@@ -29,6 +29,7 @@ import (
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
+	"github.com/hansa-io/hansa/internal/discovery/members"
 	"github.com/hansa-io/hansa/internal/federate"
 	"github.com/hansa-io/hansa/internal/fleet"
 	"github.com/hansa-io/hansa/internal/intent"
@@ -48,6 +49,7 @@ type plane struct {
 	types    atomic.Pointer[typeQueue]
 	kinds    *federate.Kinds
 	fleet    *fleet.Fleet
+	members  *members.Members
 	debts    *federate.Debts
 	versions *federate.Versions
 	conduct  *federate.Reconciler
@@ -104,7 +106,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 	if err := mgr.Add(manager.RunnableFunc(tell.run)); err != nil {
 		return err
 	}
-	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addClusters, p.addApprovals, p.addScheduler, p.addStart} {
+	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addServices, p.addClusters, p.addApprovals, p.addScheduler, p.addStart} {
 		if err := add(ctx, f); err != nil {
 			return err
 		}
@@ -215,7 +217,7 @@ func (p *plane) addClusters(_ context.Context, f flags) error {
 	c, err := cluster.New(cluster.Options{
 		Host: p.mgr, Namespace: p.settings.namespace, HostIDs: p.settings.hostIDs,
 		Connect: cluster.ConnectOptions{UserAgent: p.mgr.GetConfig().UserAgent, QPS: f.memberQPS, Burst: f.memberBurst, Guard: p.term},
-		Health:  p.settings.health, Watcher: p.fleet, Rotate: join.Rotator{Host: p.mgr.GetClient(), Clock: clock.RealClock{}}.Rotate, Log: p.mgr.GetLogger().WithName("cluster"),
+		Health:  p.settings.health, Watcher: watchers{p.members, p.fleet}, Rotate: join.Rotator{Host: p.mgr.GetClient(), Clock: clock.RealClock{}}.Rotate, Log: p.mgr.GetLogger().WithName("cluster"),
 		Metrics: p.metrics,
 	})
 	if err != nil {
@@ -255,6 +257,7 @@ func (p *plane) meet(ctx context.Context) error {
 		var list fedv1.KubeFedClusterList
 		err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(p.settings.namespace))
 		if err == nil && p.fleet.Met(list.Items) {
+			p.members.Known()
 			p.fleet.Known()
 			return nil
 		}

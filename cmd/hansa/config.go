@@ -87,6 +87,7 @@ func (p *plane) wakeFor(ctx context.Context, before, now settings.Settings) {
 		p.wakeTypes(ctx)
 	}
 	p.versions.Turned()
+	p.switchDiscovery()
 	if push || before.Adopt != now.Adopt {
 		p.wakeAll()
 	}

@@ -44,6 +44,7 @@ type flags struct {
 	version                      bool
 	budget                       federate.Limits
 	measure                      measure
+	staleness                    staleness
 }
 
 func managerCommand() *cobra.Command {
@@ -72,6 +73,7 @@ func managerCommand() *cobra.Command {
 	fs.StringVar(&f.healthz, "healthz-addr", "", `address of /healthz and /readyz (default ":8080" in a pod, "127.0.0.1:8080" elsewhere; "0" is off)`)
 	fs.StringVar(&f.metrics, "metrics-addr", "", `address of /metrics (default ":9090" in a pod, "127.0.0.1:9090" elsewhere; "0" is off)`)
 	f.measure.flags(fs)
+	f.staleness.flags(fs)
 	fs.Float32Var(&f.hostQPS, "rest-config-qps", 1000, "requests per second to the host's API; negative means no limit")
 	fs.IntVar(&f.hostBurst, "rest-config-burst", 2000, "burst of requests to the host's API")
 	fs.Float32Var(&f.memberQPS, "member-qps", 1000, "requests per second to each member's API; negative means no limit")
@@ -103,6 +105,8 @@ func (f flags) validate() error {
 		{"leader-elect-renew-deadline", f.renewDeadline < 0},
 		{"leader-elect-retry-period", f.retryPeriod < 0},
 		{"deletion-deadline", f.deletionDeadline < 0},
+		{"discovery-grace", f.staleness.grace <= 0},
+		{"discovery-expiry", f.staleness.expiry <= 0},
 	} {
 		if flag.bad {
 			return fmt.Errorf("%w: --%s", errFlag, flag.name)

@@ -39,13 +39,13 @@ func Define(ctx context.Context, member string, config *rest.Config) error {
 		if err := yaml.Unmarshal(text, &wanted.Object); err != nil {
 			return fmt.Errorf("read a definition of mcs-api: %w", err)
 		}
-		errs = append(errs, define(ctx, client.Resource(definitionsOf), wanted))
+		errs = append(errs, define(ctx, client, wanted))
 	}
 	return errors.Join(errs...)
 }
 
-func define(ctx context.Context, client dynamic.ResourceInterface, wanted *unstructured.Unstructured) error {
-	name := wanted.GetName()
+func define(ctx context.Context, of dynamic.Interface, wanted *unstructured.Unstructured) error {
+	name, client := wanted.GetName(), of.Resource(definitionsOf)
 	there, err := client.Get(ctx, name, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -57,6 +57,9 @@ func define(ctx context.Context, client dynamic.ResourceInterface, wanted *unstr
 		next.Object["spec"] = wanted.DeepCopy().Object["spec"]
 		there, err = client.Update(ctx, next, metav1.UpdateOptions{FieldManager: FieldManager})
 	}
+	if apierrors.IsForbidden(err) && served(ctx, of, wanted) {
+		return nil
+	}
 	if apierrors.IsForbidden(err) {
 		return fmt.Errorf("the CustomResourceDefinition %s is missing or old, and may not be installed: join the cluster again with kubefedctl join, or install it there yourself from sigs.k8s.io/mcs-api: %w", name, err)
 	}
@@ -64,6 +67,13 @@ func define(ctx context.Context, client dynamic.ResourceInterface, wanted *unstr
 		return fmt.Errorf("install the CustomResourceDefinition %s: %w", name, err)
 	}
 	return serve(ctx, client, there)
+}
+
+// served says that the member has the type, whoever has defined it.
+func served(ctx context.Context, of dynamic.Interface, definition *unstructured.Unstructured) bool {
+	plural, _, _ := unstructured.NestedString(definition.Object, "spec", "names", "plural")
+	_, err := of.Resource(mcsVersion.WithResource(plural)).List(ctx, metav1.ListOptions{Limit: 1})
+	return err == nil
 }
 
 // serve waits until the member serves the type.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/audit"
@@ -269,6 +270,11 @@ func (f *Fleet) Client(memberName string) (dynamic.Interface, error) {
 		return nil, fmt.Errorf("cluster %s is not ready", memberName)
 	}
 	return m.clients.Dynamic, nil
+}
+
+// Through measures the requests to a member by a configuration, until the context ends.
+func (f *Fleet) Through(ctx context.Context, memberName string, config *rest.Config) *rest.Config {
+	return f.metrics.through(ctx, memberName, config)
 }
 
 // Count is the number of copies of a type in a member.

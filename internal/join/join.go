@@ -75,7 +75,7 @@ func join(ctx context.Context, w *writer, host, member Cluster, o Options, k kno
 	n := namesOf(o.Name, o.HostName, o.Namespace)
 	account := accountThing(o, n, k.hostID)
 	bound, secret := boundSecretThing(o, n, account.object.GetUID)
-	things := append([]thing{namespaceThing(o.Namespace), account, bound}, roleThings(o, n, k.scope, k.types)...)
+	things := append([]thing{namespaceThing(o.Namespace), account, bound}, roleThings(o, n, k)...)
 	for _, t := range things {
 		if err := w.ensure(ctx, member, t); err != nil {
 			return err

@@ -55,7 +55,7 @@ func TestScopedRightsCoverTheEnabledTypesByGroup(t *testing.T) {
 		{Spec: fedv1.FederatedTypeConfigSpec{TargetType: fedv1.APIResource{PluralName: "namespaces"}}},
 	}
 	var got []string
-	for _, r := range scopedRules(types)[len(healthRules()):] {
+	for _, r := range scopedRules(known{types: types})[len(healthRules()):] {
 		got = append(got, r.APIGroups[0]+": "+strings.Join(r.Resources, ","))
 	}
 	if diff := cmp.Diff([]string{": namespaces,secrets", "apps: deployments,replicasets"}, got); diff != "" {
@@ -86,7 +86,7 @@ func TestRightsFollowTheScope(t *testing.T) {
 	}
 	for _, c := range cases {
 		var got []string
-		for _, thing := range roleThings(c.o, n, c.scope, nil) {
+		for _, thing := range roleThings(c.o, n, known{scope: c.scope}) {
 			thing.set()
 			got = append(got, name(thing.object))
 			if role, ok := thing.object.(*rbacv1.ClusterRole); ok && strings.Contains(role.Name, "healthcheck") && role.Rules[0].Verbs[0] != "get" {

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	mcsv1 "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
@@ -98,13 +99,13 @@ func boundSecretThing(o Options, n names, account func() types.UID) (thing, *cor
 }
 
 // roleThings are the member's roles and bindings for the service account.
-func roleThings(o Options, n names, scope fedv1.ResourceScope, types []fedv1.FederatedTypeConfig) []thing {
-	if scope == fedv1.ScopeNamespaced {
+func roleThings(o Options, n names, k known) []thing {
+	if k.scope == fedv1.ScopeNamespaced {
 		things := append(localRole(o, n, n.role, anything()), clusterRole(o, n, n.health, healthRules())...)
 		return announce(things, o, n, "role and binding", "health check cluster role and binding")
 	}
 	if o.Access == AccessScoped {
-		things := append(clusterRole(o, n, n.role, scopedRules(types)), localRole(o, n, n.role, selfTokenRules(n))...)
+		things := append(clusterRole(o, n, n.role, scopedRules(k)), localRole(o, n, n.role, selfTokenRules(n))...)
 		return announce(things, o, n, "cluster role and binding", "role and binding")
 	}
 	rules := append(anything(), rbacv1.PolicyRule{Verbs: []string{"get"}, NonResourceURLs: []string{"*"}})
@@ -166,10 +167,10 @@ func healthRules() []rbacv1.PolicyRule {
 	}
 }
 
-// scopedRules cover the enabled types, one rule for each API group, sorted.
-func scopedRules(types []fedv1.FederatedTypeConfig) []rbacv1.PolicyRule {
+// scopedRules cover the enabled types, one rule for each API group, sorted, and what the feature gates need that are on.
+func scopedRules(k known) []rbacv1.PolicyRule {
 	byGroup := map[string][]string{"": {"namespaces"}}
-	for _, t := range types {
+	for _, t := range k.types {
 		target := t.Spec.TargetType
 		if !slices.Contains(byGroup[target.Group], target.PluralName) {
 			byGroup[target.Group] = append(byGroup[target.Group], target.PluralName)
@@ -186,7 +187,33 @@ func scopedRules(types []fedv1.FederatedTypeConfig) []rbacv1.PolicyRule {
 	}
 	fixed := len(healthRules())
 	slices.SortFunc(rules[fixed:], func(a, b rbacv1.PolicyRule) int { return cmp.Compare(a.APIGroups[0], b.APIGroups[0]) })
+	if k.on(fedv1.GateCrossClusterServiceDiscovery) {
+		rules = append(rules, serviceRules()...)
+	}
+	if k.on(fedv1.GateFederatedIngress) {
+		rules = append(rules, rbacv1.PolicyRule{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{"networking.k8s.io"}, Resources: []string{"ingresses"}})
+	}
 	return rules
+}
+
+// serviceRules let services of other clusters be brought in: see internal/discovery.
+func serviceRules() []rbacv1.PolicyRule {
+	write := []string{"get", "list", "watch", "create", "patch", "delete"}
+	return []rbacv1.PolicyRule{
+		{Verbs: write, APIGroups: []string{""}, Resources: []string{"services"}},
+		{Verbs: write, APIGroups: []string{"discovery.k8s.io"}, Resources: []string{"endpointslices"}},
+		{Verbs: write, APIGroups: []string{mcsv1.GroupName}, Resources: []string{"serviceimports"}},
+		{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{mcsv1.GroupName}, Resources: []string{"serviceexports"}},
+		{Verbs: []string{"get", "patch"}, APIGroups: []string{mcsv1.GroupName}, Resources: []string{"serviceimports/status", "serviceexports/status"}},
+		{Verbs: []string{"get", "list", "watch"}, APIGroups: []string{""}, Resources: []string{"namespaces", "nodes"}},
+		{Verbs: []string{"create"}, APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"}},
+		{
+			Verbs: []string{"get", "update"}, APIGroups: []string{"apiextensions.k8s.io"}, Resources: []string{"customresourcedefinitions"},
+			ResourceNames: []string{mcsv1.ServiceExportFullName, mcsv1.ServiceImportPluralName + "." + mcsv1.GroupName},
+		},
+		// An import's derived Service and EndpointSlices name it as their owner; where owners are checked, that takes this right.
+		{Verbs: []string{"update"}, APIGroups: []string{mcsv1.GroupName}, Resources: []string{"serviceimports/finalizers"}},
+	}
 }
 
 // selfTokenRules let the account renew its own token, and nobody else's.

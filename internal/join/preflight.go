@@ -22,10 +22,16 @@ import (
 // known is what a join found out before it writes.
 type known struct {
 	scope            fedv1.ResourceScope
+	gates            []fedv1.FeatureGatesConfig
 	types            []fedv1.FederatedTypeConfig
 	hostID, memberID string
 	// secretName that the credential gets, or has, in the host.
 	secretName string
+}
+
+// on says whether a feature gate is on that is off by default.
+func (k known) on(gate string) bool {
+	return slices.ContainsFunc(k.gates, func(g fedv1.FeatureGatesConfig) bool { return g.Name == gate && g.Configuration == fedv1.Enabled })
 }
 
 // preflight reads what a join depends on, and refuses what must not be.
@@ -35,7 +41,7 @@ func preflight(ctx context.Context, host, member Cluster, o Options) (known, err
 	if err != nil {
 		return k, err
 	}
-	k.scope = config.Spec.Scope
+	k.scope, k.gates = config.Spec.Scope, config.Spec.FeatureGates
 	if k.hostID, err = host.ID(ctx); err != nil {
 		return k, err
 	}

@@ -35,7 +35,7 @@ func Objects(ctx context.Context, host, member Cluster, o Options, part Part) ([
 	n := namesOf(o.Name, o.HostName, o.Namespace)
 	account := accountThing(o, n, k.hostID)
 	bound, secret := boundSecretThing(o, n, account.object.GetUID)
-	things := append([]thing{namespaceThing(o.Namespace), account, bound}, roleThings(o, n, k.scope, k.types)...)
+	things := append([]thing{namespaceThing(o.Namespace), account, bound}, roleThings(o, n, k)...)
 	if part == HostPart {
 		if things, err = hostThings(ctx, member, o, n, k, secret); err != nil {
 			return nil, err
