@@ -112,6 +112,8 @@ func eventsPage() string {
 		switch t.Title {
 		case glossary.Events[0].Title:
 			fmt.Fprintf(&b, "\nAny other [status of a member](conditions.md), and any reason of a `Propagation` that is `False` for all members, is the reason of a Warning.\n")
+		case "On ServiceDNSRecords and IngressDNSRecords":
+			fmt.Fprintf(&b, "\nThe reason of a `Ready` that has become `False` is the reason of a Warning, too; so it is for DNSProviders, where a Normal `Published` tells of its end.\n")
 		case "On KubeFedClusters":
 			fmt.Fprintf(&b, "\nThe reason of a `Ready` that has become `False`, and `RotationFailed`, are reasons of Warnings, too.\n")
 		}
@@ -174,7 +176,7 @@ func errorsPage(t *testing.T) string {
 }
 
 // tellers are the packages whose words users meet.
-var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa"}
+var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa", "discovery/plan/naming", "discovery/plan/zone", "discovery/records", "discovery/rfc2136"}
 
 // unread are words of those packages that no user meets in a status, a condition or an event.
 var unread = words(`
@@ -185,7 +187,8 @@ var unread = words(`
 	Propagate Probe Schedule Probing Recovering IdentityNotPinned NotAfter NotBefore SubjectName ValidityPeriod
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
 	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover PropagatedVersion PropagatedVersions ClusterPropagatedVersion
-	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress`)
+	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress
+	Free Absent Exactly DNSEndpoint DNSProvider ServiceDNSRecord IngressDNSRecord`)
 
 func words(s string) []string { return strings.Fields(s) }
 
