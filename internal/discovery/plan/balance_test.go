@@ -30,18 +30,18 @@ type balanceFile struct {
 	// Copies asks for the copies of a federated Service, not for exports.
 	Copies   bool `json:"copies"`
 	Clusters []struct {
-		Name, Region   string
-		Zones, Nodes   []string
-		Reach          plan.Reach
-		Weight         *int
-		Drain          bool
-		Presence       plan.Presence
-		Away           string // for how long
-		Export         string // its creation; "none" for no export
-		Service        *corev1.ServiceSpec
-		Labels         map[string]string
-		Ingress        []corev1.LoadBalancerIngress
-		Slices         []*discoveryv1.EndpointSlice
+		Name, Region string
+		Zones, Nodes []string
+		Reach        plan.Reach
+		Weight       *int
+		Drain        bool
+		Presence     plan.Presence
+		Away         string // for how long
+		Export       string // its creation; "none" for no export
+		Service      *corev1.ServiceSpec
+		Labels       map[string]string
+		Ingress      []corev1.LoadBalancerIngress
+		Slices       []*discoveryv1.EndpointSlice
 	} `json:"clusters"`
 }
 

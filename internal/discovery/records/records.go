@@ -291,4 +291,3 @@ func (c *Controller) tell(ctx context.Context, w naming.World, p naming.Plan, fa
 	}
 	return nil
 }
-

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -186,7 +187,7 @@ func (p *Publisher) Reconcile(ctx context.Context, name string) (result reconcil
 	}
 	was := p.recall(name)
 	z, fault := p.zone(ctx, o, sources)
-	if fault == nil && was.whole && equality.Semantic.DeepEqual(was.asked, z) && len(o.Status.Conditions) > 0 {
+	if fault == nil && was.whole && reflect.DeepEqual(was.asked, z) && len(o.Status.Conditions) > 0 {
 		serial, err := z.Server.Serial(ctx)
 		if err == nil && serial == was.serial {
 			return reconcile.Result{RequeueAfter: period}, nil // nothing has happened, here or there
