@@ -29,6 +29,7 @@ import (
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
+	"github.com/hansa-io/hansa/internal/discovery/balance"
 	"github.com/hansa-io/hansa/internal/discovery/members"
 	"github.com/hansa-io/hansa/internal/federate"
 	"github.com/hansa-io/hansa/internal/fleet"
@@ -59,6 +60,11 @@ type plane struct {
 
 	preferences schedule.Queue
 	schedule    *schedule.Scheduler
+
+	// turned are told that a feature gate was switched. They do not block.
+	turned []func()
+	// balancers are fed with what is balanced.
+	balancers balance.Feed
 }
 
 type typeQueue struct {
@@ -106,7 +112,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 	if err := mgr.Add(manager.RunnableFunc(tell.run)); err != nil {
 		return err
 	}
-	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addServices, p.addClusters, p.addApprovals, p.addScheduler, p.addStart} {
+	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addServices, p.addClusters, p.addApprovals, p.addScheduler, p.addXDS, p.addStart} {
 		if err := add(ctx, f); err != nil {
 			return err
 		}

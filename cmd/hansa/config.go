@@ -88,6 +88,9 @@ func (p *plane) wakeFor(ctx context.Context, before, now settings.Settings) {
 	}
 	p.versions.Turned()
 	p.switchDiscovery()
+	for _, turned := range p.turned {
+		turned()
+	}
 	if push || before.Adopt != now.Adopt {
 		p.wakeAll()
 	}

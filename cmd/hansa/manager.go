@@ -45,6 +45,7 @@ type flags struct {
 	budget                       federate.Limits
 	measure                      measure
 	staleness                    staleness
+	xds                          xdsFlags
 }
 
 func managerCommand() *cobra.Command {
@@ -74,6 +75,7 @@ func managerCommand() *cobra.Command {
 	fs.StringVar(&f.metrics, "metrics-addr", "", `address of /metrics (default ":9090" in a pod, "127.0.0.1:9090" elsewhere; "0" is off)`)
 	f.measure.flags(fs)
 	f.staleness.flags(fs)
+	f.xds.flags(fs)
 	fs.Float32Var(&f.hostQPS, "rest-config-qps", 1000, "requests per second to the host's API; negative means no limit")
 	fs.IntVar(&f.hostBurst, "rest-config-burst", 2000, "burst of requests to the host's API")
 	fs.Float32Var(&f.memberQPS, "member-qps", 1000, "requests per second to each member's API; negative means no limit")
@@ -112,7 +114,7 @@ func (f flags) validate() error {
 			return fmt.Errorf("%w: --%s", errFlag, flag.name)
 		}
 	}
-	return nil
+	return f.xds.validate()
 }
 
 var errFlag = errors.New("a flag must be more than 0 (a rate may also be negative: no limit)")

@@ -207,6 +207,11 @@ func (s *current) propagatedVersions() bool {
 	return s.in.Load().Gates.On(fedv1.GatePropagatedVersions)
 }
 
+// discovery says whether services are told to other clusters.
+func (s *current) discovery() bool {
+	return s.in.Load().Gates.On(fedv1.GateCrossClusterServiceDiscovery)
+}
+
 func (s *current) plan() plan.Settings {
 	in := s.in.Load()
 	return plan.Settings{
