@@ -40,6 +40,8 @@ func placeOf(n *corev3.Node) placeKey {
 // group holds what the clients of one place get.
 type group struct {
 	streams int
+	// prefix of the versions of this process.
+	prefix string
 	caches  map[string]*cachev3.LinearCache
 	// sent are the digests of what is in the caches, by type and name.
 	sent map[string]map[string][sha256.Size]byte
@@ -47,10 +49,12 @@ type group struct {
 
 func newGroup() *group {
 	// The versions of another process are not ours: a client that comes back gets everything anew.
-	g := &group{caches: map[string]*cachev3.LinearCache{}, sent: map[string]map[string][sha256.Size]byte{}}
-	prefix := string(uuid.NewUUID())[:8] + "-"
+	g := &group{
+		prefix: string(uuid.NewUUID())[:8] + "-",
+		caches: map[string]*cachev3.LinearCache{}, sent: map[string]map[string][sha256.Size]byte{},
+	}
 	for _, t := range translate.Types {
-		g.caches[t] = cachev3.NewLinearCache(t, cachev3.WithVersionPrefix(prefix))
+		g.caches[t] = cachev3.NewLinearCache(t, cachev3.WithVersionPrefix(g.prefix))
 		g.sent[t] = map[string][sha256.Size]byte{}
 	}
 	return g
@@ -134,30 +138,43 @@ type cache struct{ s *Server }
 
 var errNode = errors.New("a client cannot move to another place on the same stream")
 
-func (c *cache) of(n *corev3.Node, typ string) (*cachev3.LinearCache, error) {
+func (c *cache) of(n *corev3.Node) (*group, error) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	g := c.s.places[placeOf(n)]
 	if g == nil {
 		return nil, errNode
 	}
-	return g.caches[typ], nil
+	return g, nil
 }
 
 // CreateWatch implements cachev3.Cache. A type of resource that there is none of is never answered.
 func (c *cache) CreateWatch(r *cachev3.Request, sub cachev3.Subscription, to chan cachev3.Response) (func(), error) {
-	l, err := c.of(r.GetNode(), r.GetTypeUrl())
+	g, err := c.of(r.GetNode())
+	if err != nil {
+		return nil, err
+	}
+	l := g.caches[r.GetTypeUrl()]
 	if l == nil {
-		return func() {}, err
+		return func() {}, nil
+	}
+	if r.GetErrorDetail() != nil {
+		// Who refuses says which version it had before. Taken for a client without state, or with that of another process, it would be
+		// sent the same at once, and for ever.
+		r.VersionInfo = g.prefix
 	}
 	return l.CreateWatch(r, sub, to)
 }
 
 // CreateDeltaWatch implements cachev3.Cache.
 func (c *cache) CreateDeltaWatch(r *cachev3.DeltaRequest, sub cachev3.Subscription, to chan cachev3.DeltaResponse) (func(), error) {
-	l, err := c.of(r.GetNode(), r.GetTypeUrl())
+	g, err := c.of(r.GetNode())
+	if err != nil {
+		return nil, err
+	}
+	l := g.caches[r.GetTypeUrl()]
 	if l == nil {
-		return func() {}, err
+		return func() {}, nil
 	}
 	return l.CreateDeltaWatch(r, sub, to)
 }
