@@ -108,7 +108,7 @@ func modelOf(members ...*member) balance.Model {
 
 // plane is a control plane: an xDS server that can be stopped and started at the same address.
 type plane struct {
-	t      *testing.T
+	t      testing.TB
 	server *xdsserver.Server
 	at     string
 	stop   func()
@@ -134,7 +134,7 @@ func (h *heard) all() []string {
 }
 
 // newPlane serves a model.
-func newPlane(t *testing.T, m balance.Model, change func(*xdsserver.Options)) *plane {
+func newPlane(t testing.TB, m balance.Model, change func(*xdsserver.Options)) *plane {
 	p := &plane{t: t, at: "127.0.0.1:0", told: &heard{}}
 	p.start(m, change)
 	t.Cleanup(func() { p.stop() })
@@ -147,7 +147,7 @@ func (p *plane) start(m balance.Model, change func(*xdsserver.Options)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	listening := make(chan string, 1)
 	o := xdsserver.Options{
-		Address: p.at, Listening: func(a net.Addr) { listening <- a.String() }, Tell: p.told.tell, Log: testr.New(p.t),
+		Address: p.at, Listening: func(a net.Addr) { listening <- a.String() }, Tell: p.told.tell, Log: testr.NewWithInterface(p.t, testr.Options{}),
 	}
 	if change != nil {
 		change(&o)

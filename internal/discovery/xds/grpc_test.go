@@ -1,8 +1,17 @@
 package xds_test
 
 import (
+	"fmt"
 	"math"
 	"testing"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
+	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"google.golang.org/grpc/credentials/insecure"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/hansa-io/hansa/internal/discovery/balance"
 )
 
 // TestMoves plays what happens to a service of two clusters under load, with the client of gRPC itself.
@@ -89,4 +98,46 @@ func TestShares(t *testing.T) {
 		t.Logf("weights %d to %d with 2 endpoints to 1: share %.3f, asked for %.3f", c.a, c.b, share, c.want)
 		l.noErrors(t)
 	}
+}
+
+// BenchmarkPush is a change of one endpoint among 20,000 of 1,000 services, until a client that asks for one service has it.
+func BenchmarkPush(b *testing.B) {
+	m := large(1000, 20)
+	p := newPlane(b, m, nil)
+	ctx, c := connect(b, p.at, insecure.NewCredentials())
+	s, err := c.StreamAggregatedResources(ctx)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ask := &discoveryv3.DiscoveryRequest{Node: &corev3.Node{Id: "c", UserAgentName: "gRPC Go"}, TypeUrl: resource.EndpointType, ResourceNames: []string{"s0.prod.svc.clusterset.local:80"}}
+	got := exchange(b, s, ask)
+	b.StopTimer()
+	b.ResetTimer()
+	for i := range b.N {
+		send(b, s, &discoveryv3.DiscoveryRequest{TypeUrl: ask.TypeUrl, ResourceNames: ask.ResourceNames, VersionInfo: got.GetVersionInfo(), ResponseNonce: got.GetNonce()})
+		next := large(1000, 20)
+		next.Services[0].Localities[0].Weight = 1 + i%2
+		b.StartTimer()
+		p.server.Set(next)
+		if got, err = s.Recv(); err != nil {
+			b.Fatal(err)
+		}
+		b.StopTimer()
+	}
+}
+
+func large(services, endpoints int) balance.Model {
+	var m balance.Model
+	for i := range services {
+		s := balance.Service{NamespacedName: types.NamespacedName{Namespace: "prod", Name: fmt.Sprint("s", i)}, Port: 80}
+		for c := range 2 {
+			l := balance.Locality{Cluster: fmt.Sprint("c", c), Weight: 100}
+			for e := range endpoints / 2 {
+				l.Endpoints = append(l.Endpoints, balance.Endpoint{Address: fmt.Sprintf("10.%d.%d.%d", c, i%250, e), Port: int32(1000 + i), Ready: true})
+			}
+			s.Localities = append(s.Localities, l)
+		}
+		m.Services = append(m.Services, s)
+	}
+	return m
 }

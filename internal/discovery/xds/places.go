@@ -42,28 +42,36 @@ type group struct {
 	streams int
 	// prefix of the versions of this process.
 	prefix string
-	caches  map[string]*cachev3.LinearCache
-	// sent are the digests of what is in the caches, by type and name.
-	sent map[string]map[string][sha256.Size]byte
+	caches map[string]*cachev3.LinearCache
+	// sent is what is in the caches, by type and name.
+	sent      map[string]map[string]sent
+	translate translate.Translator
 }
 
-func newGroup() *group {
+// sent is a resource and its digest. The same one needs no second look; another one may still say the same.
+type sent struct {
+	resource types.Resource
+	digest   [sha256.Size]byte
+}
+
+func newGroup(p placeKey) *group {
 	// The versions of another process are not ours: a client that comes back gets everything anew.
 	g := &group{
 		prefix: string(uuid.NewUUID())[:8] + "-",
-		caches: map[string]*cachev3.LinearCache{}, sent: map[string]map[string][sha256.Size]byte{},
+		caches: map[string]*cachev3.LinearCache{}, sent: map[string]map[string]sent{},
+		translate: translate.Translator{Place: p},
 	}
 	for _, t := range translate.Types {
 		g.caches[t] = cachev3.NewLinearCache(t, cachev3.WithVersionPrefix(g.prefix))
-		g.sent[t] = map[string][sha256.Size]byte{}
+		g.sent[t] = map[string]sent{}
 	}
 	return g
 }
 
 // apply hands out what has changed, and returns what cannot be had. What is new comes before what refers to it, and what is gone leaves
 // after it. A resource that clients would refuse stays as it was.
-func (g *group) apply(m balance.Model, p placeKey) []string {
-	all, problems := translate.Of(m, p)
+func (g *group) apply(m balance.Model) []string {
+	all, problems := g.translate.Of(m)
 	kept, told := map[string]bool{}, []string(nil)
 	for _, pr := range problems {
 		told = append(told, pr.String())
@@ -72,8 +80,13 @@ func (g *group) apply(m balance.Model, p placeKey) []string {
 	for _, t := range translate.Types {
 		changed := map[string]types.Resource{}
 		for name, r := range all[t] {
-			if digest := digestOf(r); g.sent[t][name] != digest {
-				g.sent[t][name] = digest
+			before := g.sent[t][name]
+			if before.resource == r {
+				continue
+			}
+			now := sent{r, digestOf(r)}
+			g.sent[t][name] = now
+			if now.digest != before.digest {
 				changed[name] = r
 			}
 		}
@@ -116,9 +129,9 @@ func (s *Server) enter(p placeKey) {
 	defer s.mu.Unlock()
 	g := s.places[p]
 	if g == nil {
-		g = newGroup()
+		g = newGroup(p)
 		s.places[p] = g
-		g.apply(*s.model, p)
+		g.apply(*s.model)
 	}
 	g.streams++
 }

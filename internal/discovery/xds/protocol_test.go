@@ -47,7 +47,7 @@ func proxyModel(addresses ...string) balance.Model {
 	}
 }
 
-func connect(t *testing.T, at string, creds credentials.TransportCredentials) (context.Context, discoveryv3.AggregatedDiscoveryServiceClient) {
+func connect(t testing.TB, at string, creds credentials.TransportCredentials) (context.Context, discoveryv3.AggregatedDiscoveryServiceClient) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	c, err := grpc.NewClient(at, grpc.WithTransportCredentials(creds))
 	if err != nil {
@@ -130,14 +130,14 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-func send(t *testing.T, s discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient, r *discoveryv3.DiscoveryRequest) {
+func send(t testing.TB, s discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient, r *discoveryv3.DiscoveryRequest) {
 	t.Helper()
 	if err := s.Send(r); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func exchange(t *testing.T, s discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient, r *discoveryv3.DiscoveryRequest) *discoveryv3.DiscoveryResponse {
+func exchange(t testing.TB, s discoveryv3.AggregatedDiscoveryService_StreamAggregatedResourcesClient, r *discoveryv3.DiscoveryRequest) *discoveryv3.DiscoveryResponse {
 	t.Helper()
 	send(t, s, r)
 	got, err := s.Recv()

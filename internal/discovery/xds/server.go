@@ -180,8 +180,8 @@ func (s *Server) apply(m model) {
 	defer s.mu.Unlock()
 	s.model = &m.Model
 	var all []string
-	for place, g := range s.places {
-		all = append(all, g.apply(m.Model, place)...)
+	for _, g := range s.places {
+		all = append(all, g.apply(m.Model)...)
 	}
 	s.metrics.push.Observe(time.Since(m.set).Seconds())
 	s.tellProblems(all)

@@ -40,48 +40,100 @@ func Name(s balance.Service) string { return host(s) + ":" + strconv.Itoa(int(s.
 func host(s balance.Service) string { return s.Name + "." + s.Namespace + "." + Domain }
 
 // Of translates a model for one place. Resources that their clients would refuse are left out and told.
-func Of(m balance.Model, p Place) (Resources, []Problem) {
-	t := &translation{place: p, out: Resources{}, services: map[string]balance.Service{}, ports: map[string]int{}}
-	for _, typ := range Types {
-		t.out[typ] = map[string]types.Resource{}
-	}
+func Of(m balance.Model, p Place) (Resources, []Problem) { return (&Translator{Place: p}).Of(m) }
+
+// Translator translates one model after another for a place. What it made of a service it gives out again as long as that is the same:
+// of thousands of services few change at a time.
+type Translator struct {
+	Place Place
+	last  map[string]made
+}
+
+// made is what became of a service.
+type made struct {
+	of        balance.Service
+	resources Resources
+	problems  []Problem
+	// alias is the listener by the name without a port, for gRPC.
+	alias types.Resource
+}
+
+// Of is the function of that name.
+func (tr *Translator) Of(m balance.Model) (Resources, []Problem) {
+	t := &translation{place: tr.Place, out: empty(), services: map[string]balance.Service{}, last: tr.last, next: map[string]made{}}
+	ports := map[string]int{}
 	for _, s := range m.Services {
 		t.services[Name(s)] = s
-		t.ports[host(s)]++
+		ports[host(s)]++
 	}
-	if p.GRPC {
-		t.grpc(m.Services)
+	if tr.Place.GRPC {
+		t.all(m.Services, ports)
 	} else {
 		t.listeners(m.Listeners)
 	}
+	tr.last = t.next
 	return t.out, t.problems
 }
 
-type translation struct {
-	place    Place
-	out      Resources
-	problems []Problem
-	services map[string]balance.Service
-	// ports counts those of each host name.
-	ports map[string]int
+func empty() Resources {
+	r := Resources{}
+	for _, typ := range Types {
+		r[typ] = map[string]types.Resource{}
+	}
+	return r
 }
 
-// grpc makes what gRPC clients ask for by name, for all services. One that has a single port has a name without it as well.
-func (t *translation) grpc(list []balance.Service) {
+type translation struct {
+	place      Place
+	out        Resources
+	problems   []Problem
+	services   map[string]balance.Service
+	last, next map[string]made
+}
+
+// all makes what gRPC clients ask for by name, for all services. One that has a single port has a name without it as well.
+func (t *translation) all(list []balance.Service, ports map[string]int) {
 	for _, s := range list {
-		name := Name(s)
 		t.service(s)
-		t.add(resource.RouteType, name, grpcRoutes(s))
-		names := []string{name}
-		if t.ports[host(s)] == 1 {
-			names = append(names, host(s))
-		}
-		for _, n := range names {
-			t.add(resource.ListenerType, n, &listenerv3.Listener{
-				Name: n, ApiListener: &listenerv3.ApiListener{ApiListener: pack(manager(name, name))},
-			})
+		if alias := t.next[Name(s)].alias; ports[host(s)] == 1 && alias != nil {
+			t.out[resource.ListenerType][host(s)] = alias
 		}
 	}
+}
+
+// service makes what belongs to a service, or takes what was made of it before.
+func (t *translation) service(s balance.Service) {
+	name := Name(s)
+	m, ok := t.last[name]
+	if !ok || !same(m.of, s) {
+		one := &translation{place: t.place, out: empty()}
+		m = made{of: s, alias: one.build(s), resources: one.out, problems: one.problems}
+	}
+	t.next[name] = m
+	for typ, of := range m.resources {
+		maps.Copy(t.out[typ], of)
+	}
+	t.problems = append(t.problems, m.problems...)
+}
+
+func same(a, b balance.Service) bool {
+	return a.NamespacedName == b.NamespacedName && a.Port == b.Port && a.PortName == b.PortName && a.AppProtocol == b.AppProtocol && a.Affinity == b.Affinity &&
+		slices.EqualFunc(a.Localities, b.Localities, func(a, b balance.Locality) bool {
+			return a.Cluster == b.Cluster && a.Region == b.Region && a.Zone == b.Zone && a.Weight == b.Weight && a.Drain == b.Drain && slices.Equal(a.Endpoints, b.Endpoints)
+		})
+}
+
+// build makes the resources of a service. It returns the listener by the other name that gRPC clients may have for it.
+func (t *translation) build(s balance.Service) types.Resource {
+	t.backend(s)
+	if !t.place.GRPC {
+		return nil
+	}
+	name := Name(s)
+	t.add(resource.RouteType, name, grpcRoutes(s))
+	api := &listenerv3.ApiListener{ApiListener: pack(manager(name, name))}
+	t.add(resource.ListenerType, name, &listenerv3.Listener{Name: name, ApiListener: api})
+	return &listenerv3.Listener{Name: host(s), ApiListener: api}
 }
 
 // listeners makes the listeners of the model and the services that they lead to.
@@ -109,13 +161,13 @@ func (t *translation) listeners(list []balance.Listener) {
 	}
 }
 
-// service makes the cluster of a service and, if clients are to get its endpoints apart, these.
-func (t *translation) service(s balance.Service) {
+// backend makes the cluster of a service and, if clients are to get its endpoints apart, these.
+func (t *translation) backend(s balance.Service) {
 	name := Name(s)
-	named := slices.ContainsFunc(s.Localities, func(l balance.Locality) bool { return slices.ContainsFunc(l.Endpoints, isNamed) })
+	named := anyNamed(s)
 	if named && t.place.GRPC {
 		s = t.addressed(s)
-		named = slices.ContainsFunc(s.Localities, func(l balance.Locality) bool { return slices.ContainsFunc(l.Endpoints, isNamed) })
+		named = anyNamed(s)
 	}
 	endpoints, twice := t.place.assign(name, s.Localities)
 	for _, e := range twice {
@@ -129,22 +181,27 @@ func (t *translation) service(s balance.Service) {
 	t.add(resource.ClusterType, name, endpointCluster(s))
 }
 
+func anyNamed(s balance.Service) bool {
+	return slices.ContainsFunc(s.Localities, func(l balance.Locality) bool { return slices.ContainsFunc(l.Endpoints, isNamed) })
+}
+
 // addressed is a service as far as gRPC clients can use it: they take addresses, or else one host name, the nearest.
 func (t *translation) addressed(s balance.Service) balance.Service {
 	var addresses []balance.Locality
+	all, left := 0, 0
 	for _, l := range s.Localities {
+		all += len(l.Endpoints)
 		l.Endpoints = slices.DeleteFunc(slices.Clone(l.Endpoints), isNamed)
+		left += len(l.Endpoints)
 		addresses = append(addresses, l)
 	}
-	t.tell(resource.ClusterType, Name(s), false, "gRPC clients cannot be sent to several host names, or to host names beside addresses: only "+
-		"its addresses are used, or else its nearest host name")
-	if slices.ContainsFunc(addresses, func(l balance.Locality) bool { return len(l.Endpoints) > 0 }) {
-		s.Localities = addresses
-		return s
+	if all > 1 {
+		t.tell(resource.ClusterType, Name(s), false, "gRPC clients cannot be sent to several host names, or to host names beside addresses: "+
+			"only its addresses are used, or else its nearest host name")
 	}
 	nearest := t.place.rank(s.Localities)
-	if len(nearest) == 0 {
-		s.Localities = nil
+	if left > 0 || len(nearest) == 0 {
+		s.Localities = addresses
 		return s
 	}
 	one := nearest[0].Locality
