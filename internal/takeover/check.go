@@ -115,17 +115,20 @@ func (f *Federation) aboutDefinitions(ctx context.Context, s *survey) (Finding, 
 	return out, nil
 }
 
-// known are the gates of KubeFed's releases that Hansa follows or replaces.
-var known = []string{
-	fedv1.GatePushReconciler, fedv1.GateSchedulerPreferences, fedv1.GateRawResourceStatusCollection, fedv1.GatePropagatedVersions,
-	fedv1.GateCrossClusterServiceDiscovery, fedv1.GateFederatedIngress,
-}
+// known are the gates that Hansa follows; revived are those of an old release of KubeFed that newer ones do not look at.
+var (
+	known   = []string{fedv1.GatePushReconciler, fedv1.GateSchedulerPreferences, fedv1.GateRawResourceStatusCollection, fedv1.GatePropagatedVersions}
+	revived = []string{fedv1.GateCrossClusterServiceDiscovery, fedv1.GateFederatedIngress}
+)
 
 func (f *Federation) aboutSettings(_ context.Context, s *survey) (Finding, error) {
 	spec := s.config.Spec
 	out := Finding{Area: "settings", Level: Fine, Text: fmt.Sprintf("KubeFedConfig %s/%s, scope %s, stays as it is", f.namespace, fedv1.ConfigName, spec.Scope)}
 	for _, g := range spec.FeatureGates {
 		switch {
+		case slices.Contains(revived, g.Name) && g.Configuration == fedv1.Enabled:
+			out.Details = append(out.Details, "feature gate "+g.Name+" is Enabled: KubeFed has not looked at it since v0.7, Hansa will act on it")
+		case slices.Contains(revived, g.Name):
 		case !slices.Contains(known, g.Name):
 			out.Details = append(out.Details, "feature gate "+g.Name+" is not known and does nothing")
 		case g.Name == fedv1.GatePushReconciler && g.Configuration == fedv1.Disabled:

@@ -108,14 +108,19 @@ func (n Neighbour) exists() bool { return n.UID != "" }
 // Plan is what becomes of the two neighbours.
 type Plan struct {
 	Export, Record Step
+	// Problems are what the user must change to have what the annotation asks for.
+	Problems []Problem
 }
+
+// Problem has a word for programs and a text for people.
+type Problem struct{ Reason, Message string }
 
 // Step is what becomes of one object.
 type Step struct {
 	Verdict Verdict
 	// Reason is a word for programs, Message a text for people.
 	Reason, Message string
-	// Problem says that the user must change something to have what the annotation asks for.
+	// Problem says that this step is one of the plan's problems.
 	Problem bool
 	// Domain is what a record is to say.
 	Domain string
@@ -137,9 +142,13 @@ const (
 func Make(w World) Plan {
 	words := Read(w.Service.Expose)
 	p := Plan{Export: export(w, words), Record: record(w, words)}
-	if len(words.Unknown) > 0 && !p.Export.Problem {
-		p.Export.Problem, p.Export.Reason = true, "UnknownExposure"
-		p.Export.Message = unknown(words)
+	if len(words.Unknown) > 0 {
+		p.Problems = append(p.Problems, Problem{"UnknownExposure", unknown(words)})
+	}
+	for _, s := range []Step{p.Export, p.Record} {
+		if told := (Problem{s.Reason, s.Message}); s.Problem && !slices.Contains(p.Problems, told) {
+			p.Problems = append(p.Problems, told)
+		}
 	}
 	return p
 }

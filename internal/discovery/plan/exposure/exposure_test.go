@@ -132,12 +132,13 @@ func words(p exposure.Plan) string {
 		if s.Domain != "" {
 			out += " domain=" + s.Domain
 		}
-		if s.Problem {
-			out += "\n  ! " + s.Message
-		}
 		return out + "\n"
 	}
-	return line("export", p.Export) + line("record", p.Record)
+	out := line("export", p.Export) + line("record", p.Record)
+	for _, problem := range p.Problems {
+		out += fmt.Sprintf("problem: %s: %s\n", problem.Reason, problem.Message)
+	}
+	return out
 }
 
 func TestWords(t *testing.T) {
