@@ -141,7 +141,7 @@ func TestTheRequesterCheckHasModes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for mode, want := range map[RequesterCheck]string{RequesterDeny: "[[Deny] [Deny]]", RequesterWarn: "[[Audit Warn] [Audit Warn]]", RequesterOff: "[]"} {
+	for mode, want := range map[RequesterCheck]string{RequesterDeny: "[[Deny] [Deny] [Deny]]", RequesterWarn: "[[Audit Warn] [Audit Warn] [Audit Warn]]", RequesterOff: "[]"} {
 		got := [][]string{}
 		for _, o := range WithRequesterCheck(objects, mode) {
 			if IsRequesterBinding(o) {

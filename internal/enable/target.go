@@ -11,7 +11,7 @@ import (
 )
 
 // own are the groups of the federation itself.
-var own = []string{"core.kubefed.io", Group, "scheduling.kubefed.io", "multiclusterdns.kubefed.io"}
+var own = []string{"core.kubefed.io", Group, "scheduling.kubefed.io", "multiclusterdns.kubefed.io", "discovery.kubefed.io"}
 
 // TargetOf is the resource as a target, or why it cannot be one.
 func TargetOf(r Resource, replicas bool) (Target, error) {

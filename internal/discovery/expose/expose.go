@@ -81,7 +81,9 @@ func New(o Options) *Controller {
 	if o.NamespacedScope {
 		c.within = o.Namespace
 	}
-	wake := func(namespace, name string, _ bool) { c.queue.Add(types.NamespacedName{Namespace: namespace, Name: name}) }
+	wake := func(namespace, name string, _ bool) {
+		c.queue.Add(types.NamespacedName{Namespace: namespace, Name: name})
+	}
 	c.services = newWatched(serviceOf, wake, c.WakeAll)
 	c.exports = newWatched(exportOf, wake, c.WakeAll)
 	c.records = newWatched(recordOf, wake, c.WakeAll)
