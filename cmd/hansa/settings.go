@@ -212,9 +212,6 @@ func (s *current) discovery() bool {
 	return s.in.Load().Gates.On(fedv1.GateCrossClusterServiceDiscovery)
 }
 
-// ingresses says whether ingresses are told to public DNS.
-func (s *current) ingresses() bool { return s.in.Load().Gates.On(fedv1.GateFederatedIngress) }
-
 func (s *current) plan() plan.Settings {
 	in := s.in.Load()
 	return plan.Settings{

@@ -3,6 +3,7 @@ package expose
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -198,10 +199,10 @@ func (s *stage) gone(kind schema.GroupVersionKind, name string) {
 	s.Helper()
 	lab.Eventually(s, within, kind.Kind+" "+name+" is gone", func(ctx context.Context) error {
 		_, err := s.get(ctx, kind, name)
-		if apierrors.IsNotFound(err) {
-			return nil
+		if err == nil {
+			return errors.New("it is there")
 		}
-		return fmt.Errorf("it is there (%v)", err)
+		return client.IgnoreNotFound(err)
 	})
 }
 

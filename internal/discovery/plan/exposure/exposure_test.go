@@ -169,13 +169,13 @@ func TestNothingOfOthers(t *testing.T) {
 		}
 		for name, s := range map[string]struct {
 			exposure.Step
-			exposure.Neighbour
+			of exposure.Neighbour
 		}{"export": {p.Export, w.Export}, "record": {p.Record, w.Record}} {
 			if s.Reason == "" || s.Message == "" {
 				t.Fatalf("%s: a step without a reason: %+v", name, s.Step)
 			}
-			others := s.UID != "" && s.Owner != w.Service.UID
-			if s.Verdict != exposure.Leave && (!s.Read || others || w.Service.Deleting || s.Neighbour.Deleting) {
+			others := s.of.UID != "" && s.of.Owner != w.Service.UID
+			if s.Verdict != exposure.Leave && (!s.of.Read || others || w.Service.Deleting || s.of.Deleting) {
 				t.Fatalf("%s: %s of what is not known, not ours, or leaving", name, s.Verdict)
 			}
 			if s.Verdict == exposure.Remove && len(exposure.Read(w.Service.Expose).Unknown) > 0 {
