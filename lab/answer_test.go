@@ -52,10 +52,16 @@ func TestWherePodsAnswer(t *testing.T) {
 		podAt("b", "10.0.0.2", nil),
 		podAt("waits", "10.0.0.3", func(p *corev1.Pod) { p.Status.Phase = corev1.PodPending }),
 		podAt("goes", "10.0.0.4", func(p *corev1.Pod) { p.DeletionTimestamp = new(metav1.Now()) }),
+		podAt("goes-slowly", "10.0.0.5", func(p *corev1.Pod) {
+			p.DeletionTimestamp = new(metav1.Now())
+			p.Spec.Containers = []corev1.Container{{Lifecycle: &corev1.Lifecycle{
+				PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 5}},
+			}}}
+		}),
 		podAt("of-the-node", "10.160.0.1", func(p *corev1.Pod) { p.Spec.HostNetwork = true }),
 	}
-	got := podPlaces("global", pods, []*discoveryv1.EndpointSlice{sliceOf(8080, "a", "b", "waits", "goes", "of-the-node", "gone")})
-	want := []string{"tcp 10.0.0.1:8080", "tcp 10.0.0.1:9000", "tcp 10.0.0.2:8080", "udp 10.0.0.1:53"}
+	got := podPlaces("global", pods, []*discoveryv1.EndpointSlice{sliceOf(8080, "a", "b", "waits", "goes", "goes-slowly", "of-the-node", "gone")})
+	want := []string{"tcp 10.0.0.1:8080", "tcp 10.0.0.1:9000", "tcp 10.0.0.2:8080", "tcp 10.0.0.5:8080", "udp 10.0.0.1:53"}
 	if names := placeNames(got); !slices.Equal(names, want) {
 		t.Errorf("got %v, want %v", names, want)
 	}

@@ -171,6 +171,11 @@ func withClients(config controllers.Config, clients kwokclient.Clientset) (contr
 	return config, err
 }
 
+// endOfPod is when a deleted Pod is gone: at once, unless a container of it asks to sleep before it is stopped. A
+// deletionTimestamp is when its time to do so is over.
+const endOfPod = `(.metadata.deletionTimestamp | fromdateiso8601) - (.metadata.deletionGracePeriodSeconds // 0) +
+	([.spec.containers[].lifecycle.preStop.sleep.seconds // 0] | max) | todateiso8601`
+
 // kwokStages are those that kwok itself uses by default: nodes get ready and stay so, Pods run at once, Jobs' Pods
 // complete at once, deleted Pods go.
 func kwokStages() (map[internalversion.StageResourceRef][]*internalversion.Stage, error) {
@@ -182,6 +187,9 @@ func kwokStages() (map[internalversion.StageResourceRef][]*internalversion.Stage
 		var external v1alpha1.Stage
 		if err := yaml.UnmarshalStrict([]byte(text), &external); err != nil {
 			return nil, fmt.Errorf("read kwok stage: %w", err)
+		}
+		if text == podfast.DefaultPodDelete {
+			external.Spec.Delay = &v1alpha1.StageDelay{DurationFrom: &v1alpha1.ExpressionFrom{JQ: &v1alpha1.ExpressionJQ{Expression: endOfPod}}}
 		}
 		v1alpha1.SetObjectDefaults_Stage(&external)
 		stage, err := internalversion.ConvertToInternalStage(&external)

@@ -29,7 +29,7 @@ func (v voice) String() string {
 
 // podPlaces are where the Pods of a cluster answer by their own addresses: at the ports that their containers name, and
 // at those where Services look for them, as images listen at ports that no Pod names. A Pod that is not running, or that
-// is being deleted, answers nowhere.
+// is being deleted and does not sleep first, answers nowhere.
 func podPlaces(cluster string, pods []*corev1.Pod, slices []*discoveryv1.EndpointSlice) map[place][]voice {
 	places := map[place][]voice{}
 	running := map[string]voice{}
@@ -121,10 +121,16 @@ func behind(service *corev1.Service, port corev1.ServicePort, running map[string
 
 // voiceOf knows no Pod of the host's network: its address is its node's.
 func voiceOf(cluster string, pod *corev1.Pod) (voice, bool) {
-	if pod.Status.Phase != corev1.PodRunning || pod.DeletionTimestamp != nil || pod.Status.PodIP == "" || pod.Spec.HostNetwork {
+	ended := pod.DeletionTimestamp != nil && !slices.ContainsFunc(pod.Spec.Containers, sleepsFirst)
+	if pod.Status.Phase != corev1.PodRunning || ended || pod.Status.PodIP == "" || pod.Spec.HostNetwork {
 		return voice{}, false
 	}
 	return voice{pod: pod.Namespace + "/" + pod.Name, ip: pod.Status.PodIP, cluster: cluster, node: pod.Spec.NodeName}, true
+}
+
+// sleepsFirst says that the container goes on for a while when its Pod is deleted; see endOfPod.
+func sleepsFirst(c corev1.Container) bool {
+	return c.Lifecycle != nil && c.Lifecycle.PreStop != nil && c.Lifecycle.PreStop.Sleep != nil
 }
 
 func podOf(namespace string, e discoveryv1.Endpoint) string {

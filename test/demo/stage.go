@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,12 +18,18 @@ import (
 // patience is how long an effect may take to show.
 const patience = 60 * time.Second
 
-// stage is where the demo plays: a lab of its own, a kubeconfig of its own, and the manager as a child.
+// stage is where the demo plays: a lab of its own, a kubeconfig of its own, and what it leaves running as children, the manager first.
 type stage struct {
 	root, dir string
 	env       []string
-	manager   *exec.Cmd
-	log       *os.File
+	running   []*child
+}
+
+// child is a command that was left running.
+type child struct {
+	*exec.Cmd
+	log   string
+	ended chan struct{}
 }
 
 func newStage(root string) (*stage, error) {
@@ -41,7 +48,7 @@ func newStage(root string) (*stage, error) {
 func (s *stage) typed(ctx context.Context, line string) error {
 	fmt.Printf("\n$ %s\n", line)
 	if background, ok := strings.CutSuffix(line, " &"); ok {
-		return s.background(ctx, background)
+		return s.background(background)
 	}
 	start := time.Now()
 	cmd := s.command(ctx, s.placed(line))
@@ -71,23 +78,22 @@ func (s *stage) command(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
-// background starts the manager. Its ports are free ones: a demo must not clash with anything.
-func (s *stage) background(_ context.Context, line string) error {
-	var err error
-	if s.log, err = os.Create(filepath.Join(s.dir, "hansa.log")); err != nil {
+// background starts what is left running. Its output goes into a file named after the command.
+func (s *stage) background(line string) error {
+	name := strings.Join(strings.Fields(line)[:2], "-")
+	log, err := os.Create(filepath.Join(s.dir, name+".log"))
+	if err != nil {
 		return err
 	}
-	addresses := ""
-	for _, flag := range []string{"healthz", "metrics"} {
-		port, err := freePort()
-		if err != nil {
-			return err
-		}
-		addresses += fmt.Sprintf(" --%s-addr=127.0.0.1:%d", flag, port)
+	defer log.Close()
+	c := &child{Cmd: s.command(context.Background(), "exec "+s.placed(line)), log: log.Name(), ended: make(chan struct{})}
+	c.Stdout, c.Stderr = log, log
+	if err := c.Start(); err != nil {
+		return err
 	}
-	s.manager = s.command(context.Background(), "exec "+line+addresses)
-	s.manager.Stdout, s.manager.Stderr = s.log, s.log
-	return s.manager.Start()
+	s.running = append(s.running, c)
+	go func() { _ = c.Wait(); close(c.ended) }()
+	return nil
 }
 
 func freePort() (int, error) {
@@ -157,24 +163,25 @@ func short(s string) string {
 	return s
 }
 
-// tail is the end of the manager's log.
+// tail is the end of what those that are left running have said.
 func (s *stage) tail() string {
-	if s.log == nil {
-		return ""
+	var out strings.Builder
+	for _, c := range s.running {
+		log, err := os.ReadFile(c.log)
+		if err != nil {
+			continue
+		}
+		lines := strings.Split(strings.TrimSpace(string(log)), "\n")
+		fmt.Fprintf(&out, "the end of %s:\n%s\n", c.log, strings.Join(lines[max(0, len(lines)-15):], "\n"))
 	}
-	log, err := os.ReadFile(s.log.Name())
-	if err != nil {
-		return ""
-	}
-	lines := strings.Split(strings.TrimSpace(string(log)), "\n")
-	return "the end of the manager's log:\n" + strings.Join(lines[max(0, len(lines)-15):], "\n")
+	return out.String()
 }
 
 // clear ends what the demo started, by its pid.
 func (s *stage) clear() error {
-	if s.manager != nil {
-		_ = s.manager.Process.Signal(syscall.SIGTERM) // it may have ended by itself
-		_ = s.manager.Wait()
+	for _, c := range slices.Backward(s.running) {
+		_ = c.Process.Signal(syscall.SIGTERM) // it may have ended by itself
+		<-c.ended
 	}
 	down := s.command(context.Background(), s.placed("hansa-lab down"))
 	out, err := down.CombinedOutput()
@@ -186,8 +193,12 @@ func (s *stage) clear() error {
 
 // leave says how to go on.
 func (s *stage) leave() {
-	fmt.Printf("\neverything is left running:\n  export PATH=%s:$PATH KUBECONFIG=%s/kubeconfig\nand is ended by\n  kill %d; hansa-lab down --dir %s\n",
-		filepath.Join(s.root, "bin"), s.dir, s.manager.Process.Pid, s.dir)
+	pids := ""
+	for _, c := range slices.Backward(s.running) {
+		pids += fmt.Sprintf(" %d", c.Process.Pid)
+	}
+	fmt.Printf("\neverything is left running:\n  export PATH=%s:$PATH KUBECONFIG=%s/kubeconfig\nand is ended by\n  kill%s; hansa-lab down --dir %s\n",
+		filepath.Join(s.root, "bin"), s.dir, pids, s.dir)
 }
 
 // indent writes lines under the command that printed them.

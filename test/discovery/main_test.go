@@ -163,13 +163,6 @@ func (f *federation) kubectl(t *testing.T, cluster string, args ...string) strin
 	return out
 }
 
-func (f *federation) apply(t *testing.T, cluster, manifests string) {
-	t.Helper()
-	if _, err := f.tryKubectl(t.Context(), cluster, manifests, "apply", "-f", "-"); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func (f *federation) tryKubectl(ctx context.Context, cluster, in string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "../../bin/kubectl", append([]string{"--kubeconfig", f.Kubeconfig(), "--context", cluster}, args...)...)
 	var out, problems bytes.Buffer

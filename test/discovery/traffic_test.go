@@ -2,14 +2,15 @@ package discovery
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/hansa-io/hansa/internal/lab"
+	"github.com/hansa-io/hansa/internal/lab/traffic"
 )
 
 // web is a Service with two Pods in a cluster, exported.
@@ -17,12 +18,17 @@ type web struct {
 	namespace string
 	spec      string // more of the Service's
 	ports     string // list of YAML
+	rash      bool   // Pods end at once, instead of answering for as long as it takes until nobody asks them any more
 }
 
 func (w web) manifests() string {
 	ports := w.ports
 	if ports == "" {
 		ports = "[{name: http, port: 80, targetPort: 8080}]"
+	}
+	container := "{name: web, image: web, lifecycle: {preStop: {sleep: {seconds: 5}}}}"
+	if w.rash {
+		container = "{name: web, image: web}"
 	}
 	return fmt.Sprintf(`apiVersion: apps/v1
 kind: Deployment
@@ -32,7 +38,7 @@ spec:
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
-    spec: {containers: [{name: web, image: web}]}
+    spec: {containers: [%[4]s]}
 ---
 apiVersion: v1
 kind: Service
@@ -42,7 +48,7 @@ spec: {type: NodePort, selector: {app: web}, ports: %[2]s%[3]s}
 apiVersion: multicluster.x-k8s.io/v1beta1
 kind: ServiceExport
 metadata: {name: web, namespace: %[1]s}
-`, w.namespace, ports, w.spec)
+`, w.namespace, ports, w.spec, container)
 }
 
 // export applies it in a cluster, as soon as the cluster knows exports.
@@ -62,7 +68,7 @@ func (f *federation) address(t *testing.T, cluster, namespace string, port int) 
 		var err error
 		ip, err = f.tryKubectl(ctx, cluster, "", "-n", namespace, "get", "serviceimport", "web", "-o", "jsonpath={.spec.ips[0]}")
 		if err == nil && ip == "" {
-			err = fmt.Errorf("none yet")
+			err = errors.New("none yet")
 		}
 		return err
 	})
@@ -72,18 +78,27 @@ func (f *federation) address(t *testing.T, cluster, namespace string, port int) 
 // reaches waits until requests reach exactly so many Pods of each cluster.
 func (f *federation) reaches(t *testing.T, c *http.Client, address string, want map[string]int) {
 	t.Helper()
-	lab.Eventually(t, patience, address+" to reach its Pods", func(context.Context) error {
-		got := map[string]int{}
-		answers := requests(t, c, address, 24)
-		for _, pod := range pods(answers) {
-			cluster, _, _ := strings.Cut(pod, "/")
-			got[cluster]++
-		}
-		if lost := count(answers)["lost"]; lost > 0 || !maps.Equal(got, want) {
-			return fmt.Errorf("it reaches %v, want %v; %v", pods(answers), want, problems(answers))
+	lab.Eventually(t, patience, address+" to reach its Pods", func(ctx context.Context) error {
+		answers := traffic.AskTimes(ctx, c, address, 24)
+		if lost := answers.Count()[traffic.Lost]; lost > 0 || !maps.Equal(answers.Pods(), want) {
+			return fmt.Errorf("it reaches %v, want %v; %d lost: %s", answers.Pods(), want, lost, answers.Problems())
 		}
 		return nil
 	})
+}
+
+// loadOn is the load of four clients that never rest.
+func loadOn(t *testing.T, c *http.Client, address string) *traffic.Load {
+	return traffic.Start(t.Context(), 4, 0, c, address)
+}
+
+func settled(t *testing.T, l *traffic.Load, cluster string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := l.Settled(ctx, cluster, 50); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (f *federation) scale(t *testing.T, cluster, namespace string, replicas int) {
@@ -96,11 +111,11 @@ func (f *federation) scale(t *testing.T, cluster, namespace string, replicas int
 func TestOneAddressForTheServicesOfAllClusters(t *testing.T) {
 	f, ns := federate(t)
 	f.export(t, host, web{namespace: ns})
-	inOther := clientIn(f.Proxy(t, other))
+	inOther := traffic.Client(f.Proxy(t, other))
 	f.reaches(t, inOther, f.address(t, other, ns, 80), map[string]int{host: 2})
 	f.export(t, other, web{namespace: ns})
 	for _, cluster := range []string{host, other} {
-		f.reaches(t, clientIn(f.Proxy(t, cluster)), f.address(t, cluster, ns, 80), map[string]int{host: 2, other: 2})
+		f.reaches(t, traffic.Client(f.Proxy(t, cluster)), f.address(t, cluster, ns, 80), map[string]int{host: 2, other: 2})
 	}
 	f.kubectl(t, host, "-n", ns, "delete", "serviceexport", "web")
 	f.reaches(t, inOther, f.address(t, other, ns, 80), map[string]int{other: 2})
@@ -111,21 +126,22 @@ func TestOneAddressForTheServicesOfAllClusters(t *testing.T) {
 func TestAPortIsServedWhereItIs(t *testing.T) {
 	f, ns := federate(t)
 	f.export(t, host, web{namespace: ns, ports: "[{name: http, port: 80, targetPort: 8080}, {name: disputed, port: 90, targetPort: 9000}]"})
-	inHost := clientIn(f.Proxy(t, host))
+	inHost := traffic.Client(f.Proxy(t, host))
 	f.reaches(t, inHost, f.address(t, host, ns, 80), map[string]int{host: 2}) // it is the older one
 	f.export(t, other, web{
 		namespace: ns,
 		ports:     "[{name: http, port: 80, targetPort: 8080}, {name: disputed, port: 91, targetPort: 9001}, {name: admin, port: 95, targetPort: 9500}]",
 	})
 	for _, cluster := range []string{host, other} {
-		in := clientIn(f.Proxy(t, cluster))
+		in := traffic.Client(f.Proxy(t, cluster))
 		f.reaches(t, in, f.address(t, cluster, ns, 80), map[string]int{host: 2, other: 2})
 		f.reaches(t, in, f.address(t, cluster, ns, 95), map[string]int{other: 2})
 		f.reaches(t, in, f.address(t, cluster, ns, 90), map[string]int{host: 2})
 	}
 }
 
-// TestTheSameZoneIsPreferred: requests stay in the cluster as long as it has Pods, and go to the other when it has none.
+// TestTheSameZoneIsPreferred: requests stay in the cluster as long as it has Pods, and go to the other when it has none. Where Pods end
+// as they should, none is lost.
 func TestTheSameZoneIsPreferred(t *testing.T) {
 	f, ns := federate(t)
 	w := web{namespace: ns, spec: ", trafficDistribution: PreferSameZone"}
@@ -133,21 +149,33 @@ func TestTheSameZoneIsPreferred(t *testing.T) {
 	f.export(t, other, w)
 	in := map[string]*http.Client{}
 	for _, cluster := range []string{host, other} {
-		in[cluster] = clientIn(f.Proxy(t, cluster))
+		in[cluster] = traffic.Client(f.Proxy(t, cluster))
 		f.reaches(t, in[cluster], f.address(t, cluster, ns, 80), map[string]int{cluster: 2})
 	}
-	l := loadOn(t, in[host], f.address(t, host, ns, 80))
-	l.settled(t, host, 20)
+	address := f.address(t, host, ns, 80)
+	l := loadOn(t, in[host], address)
+	settled(t, l, host)
 	began := time.Now()
 	f.scale(t, host, ns, 0)
-	l.settled(t, other, 50)
-	t.Log("the Pods were taken away at once:", moved(l.stop(), began, other))
-	back := loadOn(t, in[host], f.address(t, host, ns, 80))
+	settled(t, l, other)
+	t.Logf("the Pods end as they should: %+v", l.Answers().Moved(began, other))
 	f.scale(t, host, ns, 2)
-	back.settled(t, host, 50)
-	if lost := count(back.stop())["lost"]; lost > 0 {
-		t.Errorf("%d requests were lost while Pods came back: %v", lost, problems(back.answers))
+	settled(t, l, host)
+	if answers := l.Stop(); answers.Count()[traffic.Lost] > 0 {
+		t.Errorf("requests were lost: %v: %s", answers.Count(), answers.Problems())
 	}
+
+	w.rash = true
+	f.export(t, host, w)
+	f.kubectl(t, host, "-n", ns, "rollout", "status", "deployment/web")
+	f.reaches(t, in[host], address, map[string]int{host: 2})
+	l = loadOn(t, in[host], address)
+	settled(t, l, host)
+	began = time.Now()
+	f.scale(t, host, ns, 0)
+	settled(t, l, other)
+	answers := l.Stop()
+	t.Logf("the Pods end at once: %+v of %d requests", answers.Moved(began, other), len(answers))
 }
 
 // TestPodsBehindNodePorts: no way leads to the Pods of a cluster but by its nodes.
@@ -156,7 +184,7 @@ func TestPodsBehindNodePorts(t *testing.T) {
 	w := web{namespace: ns}
 	f.export(t, host, w)
 	f.export(t, other, w)
-	inHost := clientIn(f.Proxy(t, host))
+	inHost := traffic.Client(f.Proxy(t, host))
 	f.reaches(t, inHost, f.address(t, host, ns, 80), map[string]int{host: 2, other: 2})
 	pod := f.kubectl(t, other, "-n", ns, "get", "pods", "-o", "jsonpath={.items[0].status.podIP}")
 
@@ -167,7 +195,7 @@ func TestPodsBehindNodePorts(t *testing.T) {
 		f.Add(t, lab.Options{Nodes: 1, Answer: lab.InNetwork}, other) // it lays the way again
 	})
 	f.Inside(t, "", "ip", "route", "replace", "unreachable", "10.129.0.0/16")
-	if a := request(t.Context(), inHost, "http://"+pod+":8080/"); a.err == nil {
+	if a := traffic.Ask(t.Context(), inHost, "http://"+pod+":8080/"); a.Err == nil {
 		t.Fatalf("the way to the Pods of %s is not cut", other)
 	}
 	f.reaches(t, inHost, f.address(t, host, ns, 80), map[string]int{host: 2, other: 2})
@@ -176,18 +204,18 @@ func TestPodsBehindNodePorts(t *testing.T) {
 // TestAMemberIsLost: its Pods are gone, its API server does not say so, and it takes the control plane to tell the others.
 func TestAMemberIsLost(t *testing.T) {
 	f, ns := federate(t)
-	w := web{namespace: ns}
+	w := web{namespace: ns, rash: true}
 	f.export(t, host, w)
 	f.export(t, other, w)
-	inHost := clientIn(f.Proxy(t, host))
+	inHost := traffic.Client(f.Proxy(t, host))
 	address := f.address(t, host, ns, 80)
 	f.reaches(t, inHost, address, map[string]int{host: 2, other: 2})
 	l := loadOn(t, inHost, address)
 	began := time.Now()
 	f.Kill(t, other)
 	t.Cleanup(func() { f.Start(t, other) })
-	l.settled(t, host, 50)
-	t.Log("the cluster was lost:", moved(l.stop(), began, host))
+	settled(t, l, host)
+	t.Logf("the cluster was lost: %+v of %d requests", l.Answers().Moved(began, host), len(l.Stop()))
 	f.Start(t, other)
 	f.reaches(t, inHost, address, map[string]int{host: 2, other: 2})
 }
