@@ -289,8 +289,9 @@ func (f clusterFolder) answerFiles(c cluster, ca []byte) (map[string][]byte, err
 	files := map[string][]byte{
 		"egress.yaml":     fmt.Appendf(nil, egressConfig, f.gateSocket()),
 		"kube-proxy.yaml": fmt.Appendf(nil, kubeProxyConfig, f.path(kubeProxy+".kubeconfig"), c.podNetwork(), c.nodeNetwork()),
+		"Corefile":        fmt.Appendf(nil, corefile, c.nodeIP(0), f.path(dns+".kubeconfig")),
 	}
-	for component, user := range map[string]string{answer: admin, kubeProxy: kubeProxyUser} {
+	for component, user := range map[string]string{answer: admin, dns: admin, kubeProxy: kubeProxyUser} {
 		var err error
 		if files[component+".kubeconfig"], err = componentKubeconfig(c, server, user, ca); err != nil {
 			return nil, fmt.Errorf("kubeconfig of %s: %w", component, err)

@@ -59,6 +59,7 @@ func upCommand(lab *folder) *cobra.Command {
 	var nodes nodesFlag
 	var keeper int
 	var way answerFlag
+	var withDNS bool
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Make clusters ready and leave them running; what runs already stays",
@@ -70,6 +71,11 @@ func upCommand(lab *folder) *cobra.Command {
 			var err error
 			if r.Answer, err = way.choose(nodes, cmd.ErrOrStderr()); err != nil {
 				return fmt.Errorf("up: %w", err)
+			}
+			if r.Answer == inNetwork && withDNS {
+				if r.DNS, err = dnsProgram(); err != nil {
+					return fmt.Errorf("up: %w", err)
+				}
 			}
 			if nodes.real {
 				if r.Programs, err = realPrograms(ctx, *lab); err != nil {
@@ -86,6 +92,7 @@ func upCommand(lab *folder) *cobra.Command {
 	cmd.Flags().Var(&way, "answer", "let Pods on fake nodes answer: in a `network` of each cluster's own, with kube-proxy, which takes root and nft, or on "+
 		"loopback, behind node ports only; without a value the first of these that works")
 	cmd.Flags().Lookup("answer").NoOptDefVal = answerAnyhow
+	cmd.Flags().BoolVar(&withDNS, "dns", false, "where Pods answer in a network, give each cluster a DNS server, bin/hansa-dns")
 	cmd.Flags().BoolVar(&r.Audit, "audit", false, "log every request to clusters/NAME/audit.log; a running API server is not restarted for it")
 	cmd.Flags().DurationVar(&r.Timeout, "timeout", 3*time.Minute, "how long all of it may take")
 	cmd.Flags().IntVar(&keeper, "until-exit-of", 0, "`pid` of a process with whose end a new lab goes down by itself")

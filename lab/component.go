@@ -125,6 +125,8 @@ func (f clusterFolder) args(c cluster, component string) []string {
 		return f.machineArgs(c)
 	case answer:
 		return f.answerArgs(c)
+	case dns:
+		return []string{"--corefile=" + f.path("Corefile")}
 	case kubeProxy:
 		return []string{"--config=" + f.path("kube-proxy.yaml"), "--hostname-override=" + nodeName(c, 0)}
 	default:

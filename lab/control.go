@@ -22,6 +22,7 @@ type upRequest struct {
 	Nodes    int    // fake ones
 	Programs string // of a real node; none: no real node
 	Answer   answering
+	DNS      string // program of a DNS server for Pods that answer in a network; none: no DNS server
 	Audit    bool
 	Timeout  time.Duration
 }

@@ -55,6 +55,7 @@ type cluster struct {
 	Nodes  int               `json:"nodes"`  // fake nodes; 0: no scheduler either, unless there is a real one
 	Real   *realNode         `json:"real,omitempty"`
 	Answer answering         `json:"answer,omitempty"` // how Pods on fake nodes answer, if they do
+	DNS    string            `json:"dns,omitempty"`    // the program of its DNS server; none: it has none
 	Audit  bool              `json:"audit"`
 
 	Loopback string `json:"loopback,omitempty"` // the first three numbers of its nodes' addresses, if Pods answer on loopback
@@ -75,6 +76,9 @@ func (c cluster) components() []string {
 	switch c.Answer {
 	case inNetwork:
 		list = append(list, answer, kubeProxy)
+		if c.DNS != "" {
+			list = append(list, dns)
+		}
 	case onLoopback:
 		list = append(list, answer)
 	}

@@ -38,8 +38,10 @@ const (
 	kubelet    = "kubelet"
 	kubeProxy  = "kube-proxy"
 
-	// Of a cluster whose Pods on fake nodes answer; one of them in a network has kube-proxy as well.
+	// Of a cluster whose Pods on fake nodes answer; one of them in a network has kube-proxy as well, and a DNS server if that is
+	// asked for, which is another binary.
 	answer = "answer"
+	dns    = "dns"
 )
 
 // enter is no component, but how one gets into a real node.

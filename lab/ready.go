@@ -120,6 +120,11 @@ func (s *supervisor) awaitReady(ctx context.Context, c cluster, wasWhole bool) e
 	if err := createNodes(ctx, client, c); err != nil {
 		return err
 	}
+	if c.DNS != "" {
+		if err := createDNS(ctx, client, c); err != nil {
+			return err
+		}
+	}
 	return s.await(ctx, c, c.components(), "the nodes to be ready", nodesReady(client, c))
 }
 

@@ -207,6 +207,9 @@ func admitCluster(l lab, name string, r upRequest) (cluster, error) {
 		return cluster{}, fmt.Errorf("cluster %s is there already, and its nodes are of the other kind: real ones and fake ones do not mix, and "+
 			"the API server would have to be another; take the cluster down first", name)
 	}
+	if r.DNS != "" {
+		c.DNS = r.DNS
+	}
 	c.Nodes = max(c.Nodes, r.Nodes)
 	c.Audit = c.Audit || r.Audit
 	return c, nil
@@ -248,7 +251,7 @@ func (s *supervisor) bringingLock(name string) *sync.Mutex {
 // It gives up if one of them ends meanwhile.
 func (s *supervisor) startComponent(ctx context.Context, c cluster, components []string) error {
 	component := components[len(components)-1]
-	if component == kubeProxy && c.Answer == inNetwork {
+	if c.Answer == inNetwork && (component == kubeProxy || component == dns) {
 		if err := s.endOutside(c, component); err != nil {
 			return err
 		}
@@ -311,13 +314,9 @@ func (s *supervisor) originOf(c cluster, component string) (origin, error) {
 			o.namespaces = syscall.CLONE_NEWNET
 		}
 		return o, nil
-	case kubeProxy:
+	case kubeProxy, dns:
 		if c.Answer == inNetwork {
-			m := s.children[c.Name][answer]
-			if m == nil || m.hasEnded() {
-				return origin{}, fmt.Errorf("%s needs its network: start %s first", component, answer)
-			}
-			return origin{args: append([]string{enter, strconv.Itoa(m.pid), "/proc/self/exe", component}, f.args(c, component)...)}, nil
+			return s.originInNetwork(c, component)
 		}
 		fallthrough
 	case containerd, kubelet:
@@ -329,6 +328,20 @@ func (s *supervisor) originOf(c cluster, component string) (origin, error) {
 	default:
 		return origin{args: append([]string{component}, f.args(c, component)...)}, nil
 	}
+}
+
+// originInNetwork must be called with the lock held.
+func (s *supervisor) originInNetwork(c cluster, component string) (origin, error) {
+	m := s.children[c.Name][answer]
+	if m == nil || m.hasEnded() {
+		return origin{}, fmt.Errorf("%s needs its network: start %s first", component, answer)
+	}
+	program := []string{"/proc/self/exe", component}
+	if component == dns {
+		program = []string{c.DNS}
+	}
+	args := append([]string{enter, strconv.Itoa(m.pid)}, program...)
+	return origin{args: append(args, s.dir.cluster(c.Name).args(c, component)...)}, nil
 }
 
 // act pauses, resumes, kills or starts one component of a cluster, or all of them.

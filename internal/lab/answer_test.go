@@ -1,16 +1,19 @@
 package lab_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +32,7 @@ func TestPodsAnswerInNetworks(t *testing.T) {
 	lab.NeedNetworks(t)
 	var networks []string
 	t.Run("life", func(t *testing.T) {
-		l := lab.Start(t, lab.Options{Nodes: 1, Answer: lab.InNetwork}, "a", "b")
+		l := lab.Start(t, lab.Options{Nodes: 1, Answer: lab.InNetwork, DNS: lab.DNSBuilt()}, "a", "b")
 		networks = networksOf(t, l)
 		service := runWeb(t, l, "a", 1)
 		pod := podAddress(t, l, "a")
@@ -46,6 +49,9 @@ func TestPodsAnswerInNetworks(t *testing.T) {
 			t.Errorf("the node of b has no address inside b: %s", got)
 		}
 		execInPod(t, l)
+		if lab.DNSBuilt() {
+			resolves(t, l, service.Spec.ClusterIP)
+		}
 
 		l.Kill(t, "a")
 		if got, err := ask(t.Context(), proxied(l.Proxy(t, "b")), "http://"+pod+":8080/"); err == nil {
@@ -142,6 +148,43 @@ func execInPod(t *testing.T, l *lab.Lab) {
 	if !regexp.MustCompile("touch: .*(Read-only|denied)").MatchString(out) {
 		t.Errorf("a Pod could write to this machine's /etc:\n%s", out)
 	}
+}
+
+// resolves asks the cluster's DNS server, by the Service that clusters have for it.
+func resolves(t *testing.T, l *lab.Lab, want string) {
+	t.Helper()
+	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "tcp", forwarded(t, l, "a", "10.96.0.10:53"))
+	}}
+	lab.Eventually(t, 30*time.Second, "a name to be resolved", func(ctx context.Context) error {
+		got, err := resolver.LookupHost(ctx, "web.default.svc.cluster.local.")
+		if err == nil && !slices.Equal(got, []string{want}) {
+			err = fmt.Errorf("it is %v, want %s", got, want)
+		}
+		return err
+	})
+}
+
+// forwarded starts a `hansa-lab forward` and returns its end here.
+func forwarded(t *testing.T, l *lab.Lab, cluster, address string) string {
+	t.Helper()
+	cmd := exec.Command(l.Binary(), "--dir="+l.Dir(), "forward", cluster, address)
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	line, err := bufio.NewReader(out).ReadString(' ')
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(line)
 }
 
 func runWeb(t *testing.T, l *lab.Lab, cluster string, replicas int32) *corev1.Service {

@@ -33,6 +33,7 @@ import (
 type Options struct {
 	Nodes  int    // fake nodes per cluster, on which Pods seem to run; 0: Pods stay Pending
 	Answer Answer // let Pods on fake nodes answer
+	DNS    bool   // with InNetwork, a DNS server for each cluster, if DNSBuilt
 	Real   bool   // instead of them, one node that runs Pods; see NeedRealNodes
 	Audit  bool   // keep a log of all requests, for Requests
 }
@@ -55,7 +56,7 @@ func (o Options) args(clusters []string) []string {
 	}
 	args := []string{"up", "--clusters=" + strings.Join(clusters, ","), "--nodes=" + nodes, "--audit=" + strconv.FormatBool(o.Audit)}
 	if o.Answer != "" {
-		args = append(args, "--answer="+string(o.Answer))
+		args = append(args, "--answer="+string(o.Answer), "--dns="+strconv.FormatBool(o.DNS))
 	}
 	return args
 }
@@ -89,6 +90,16 @@ func NeedRealNodes(t testing.TB) {
 	if _, err := l.run("check-nodes"); err != nil {
 		t.Skip(err)
 	}
+}
+
+// DNSBuilt says whether Options.DNS would work: the server is beside the lab's binary, where `make dns-build` puts it.
+func DNSBuilt() bool {
+	binary, err := findBinary()
+	if err != nil {
+		return false
+	}
+	_, err = os.Stat(filepath.Join(filepath.Dir(binary), "hansa-dns"))
+	return err == nil
 }
 
 // Lab is a set of running clusters.
