@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,10 +62,14 @@ func (s *stage) typed(ctx context.Context, line string) error {
 	return err
 }
 
-// placed adds what a user of one lab need not say: in which folder it is.
+// placed adds what a user who has the machine for himself need not say: in which folder the lab is, and that the manager listens at no
+// port that somebody else may have.
 func (s *stage) placed(line string) string {
 	if rest, ok := strings.CutPrefix(line, "hansa-lab "); ok {
 		return "hansa-lab --dir " + s.dir + " " + rest
+	}
+	if strings.HasPrefix(line, "hansa manager ") {
+		return line + " --healthz-addr 0 --metrics-addr 0"
 	}
 	return line
 }
@@ -94,15 +97,6 @@ func (s *stage) background(line string) error {
 	s.running = append(s.running, c)
 	go func() { _ = c.Wait(); close(c.ended) }()
 	return nil
-}
-
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil //nolint:forcetypeassert // a TCP listener has a TCP address
 }
 
 // expect waits until every effect is there.
