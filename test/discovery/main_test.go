@@ -102,7 +102,8 @@ func begin() error {
 			return err
 		}
 	}
-	_, err = shared.kubefedctl("discovery", "enable", "--host-cluster-context", host)
+	_, err = shared.tryKubectl(context.Background(), host, "", "-n", "kube-federation-system", "patch", "kubefedconfig", "kubefed", "--type=merge", "-p",
+		`{"spec":{"featureGates":[{"name":"CrossClusterServiceDiscovery","configuration":"Enabled"}]}}`)
 	return err
 }
 
