@@ -110,7 +110,9 @@ func (w writer) act(ctx context.Context, a plan.Act) (metav1.Object, error) {
 	case plan.Remove:
 		return w.remove(ctx, a)
 	case plan.Demote:
-		return w.demote(ctx, a)
+		return w.rank(ctx, a, plan.Demoted)
+	case plan.Restore:
+		return w.rank(ctx, a, plan.Restored)
 	case plan.Tell:
 		return w.tell(ctx, a)
 	default:
@@ -164,8 +166,8 @@ func (w writer) remove(ctx context.Context, a plan.Act) (metav1.Object, error) {
 	return about, nil
 }
 
-// demote makes the endpoints of a slice stand back, whatever they are.
-func (w writer) demote(ctx context.Context, a plan.Act) (metav1.Object, error) {
+// rank changes the conditions of the endpoints of a slice, whatever they are: those of a cluster that is away are not known here.
+func (w writer) rank(ctx context.Context, a plan.Act, as func(discoveryv1.EndpointConditions) discoveryv1.EndpointConditions) (metav1.Object, error) {
 	there, err := w.slices().Get(ctx, a.Slice.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil, nil
@@ -188,7 +190,7 @@ func (w writer) demote(ctx context.Context, a plan.Act) (metav1.Object, error) {
 		}
 	}
 	for n := range said.Endpoints {
-		said.Endpoints[n].Conditions = plan.Demoted(said.Endpoints[n].Conditions)
+		said.Endpoints[n].Conditions = as(said.Endpoints[n].Conditions)
 	}
 	return applied(ctx, w.slices().Patch, said, discoveryv1.SchemeGroupVersion, "EndpointSlice", a.UID)
 }

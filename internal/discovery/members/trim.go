@@ -72,7 +72,7 @@ func sliceOf(o metav1.Object) slice {
 	if s.Labels[discoveryv1.LabelManagedBy] == fedv1.SliceManager {
 		return slice{
 			service: types.NamespacedName{Namespace: s.Namespace, Name: s.Labels[mcsv1.LabelServiceName]},
-			written: plan.Written{Name: s.Name, UID: s.UID, Cluster: s.Labels[mcsv1.LabelSourceCluster], Digest: plan.Digest(s), Ready: plan.ReadyIn(s)},
+			written: plan.Written{Name: s.Name, UID: s.UID, Cluster: s.Labels[mcsv1.LabelSourceCluster], Digest: plan.Digest(s), Ready: plan.ReadyIn(s), Last: plan.LastIn(s)},
 		}
 	}
 	out := &discoveryv1.EndpointSlice{ObjectMeta: meta(&s.ObjectMeta), AddressType: s.AddressType, Ports: s.Ports, Endpoints: s.Endpoints}

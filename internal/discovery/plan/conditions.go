@@ -82,7 +82,7 @@ func problems(w World, s Settings) []string {
 		case held.Import != nil && !s.owns(held.Import):
 			add(c, "there is a ServiceImport of this name that is not this federation's: it is left alone, and the service is not imported there until it is removed")
 		case held.Derived != nil && !s.owns(held.Derived):
-			add(c, "there is a Service "+held.Derived.Name+" that is not this federation's: it is left alone, and the import has no address until it is removed")
+			add(c, foreignDerived(held))
 		case held.Problem != "":
 			add(c, held.Problem)
 		}

@@ -37,8 +37,8 @@ type Written struct {
 	Cluster string
 	// Digest is that of its content, as it is there.
 	Digest string
-	// Ready is how many endpoints take connections.
-	Ready int
+	// Ready is how many endpoints take connections, Last how many do where there are no others.
+	Ready, Last int
 }
 
 // SliceLabels are the labels that discovery gives its EndpointSlices; those of others do not count.
@@ -98,6 +98,21 @@ func ReadyIn(s *discoveryv1.EndpointSlice) int {
 		}
 	}
 	return n
+}
+
+// LastIn counts the endpoints of a slice that serve, and take their leave.
+func LastIn(s *discoveryv1.EndpointSlice) int {
+	n := 0
+	for _, e := range s.Endpoints {
+		if isLast(e.Conditions) {
+			n++
+		}
+	}
+	return n
+}
+
+func isLast(c discoveryv1.EndpointConditions) bool {
+	return c.Ready != nil && !*c.Ready && c.Serving != nil && *c.Serving && c.Terminating != nil && *c.Terminating
 }
 
 // DerivedName is the name of the Service behind the import of a service.

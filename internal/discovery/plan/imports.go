@@ -142,7 +142,7 @@ func sameDerived(is, want *corev1.Service) bool {
 }
 
 // importStatus says which clusters serve the import.
-func importStatus(w World, m merged, n int) mcsv1.ServiceImportStatus {
+func importStatus(w World, s Settings, m merged, n int) mcsv1.ServiceImportStatus {
 	held := w.Held[n]
 	out := mcsv1.ServiceImportStatus{EndpointSliceObjects: mcsv1.EndpointSliceObjectsPresent}
 	for _, id := range servers(w, m, n) {
@@ -150,6 +150,8 @@ func importStatus(w World, m merged, n int) mcsv1.ServiceImportStatus {
 	}
 	c := metav1.Condition{Type: string(mcsv1.ServiceImportConditionReady), Status: metav1.ConditionTrue, Reason: string(mcsv1.ServiceImportReasonReady), Message: "the service can be reached"}
 	switch {
+	case m.spec.Type == mcsv1.ClusterSetIP && held.Derived != nil && !s.owns(held.Derived):
+		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(mcsv1.ServiceImportReasonPending), foreignDerived(held)
 	case m.spec.Type == mcsv1.ClusterSetIP && held.Problem != "" && held.Derived == nil:
 		c.Status, c.Reason, c.Message = metav1.ConditionFalse, string(mcsv1.ServiceImportReasonPending), held.Problem
 		if held.FamilyProblem {
@@ -160,6 +162,10 @@ func importStatus(w World, m merged, n int) mcsv1.ServiceImportStatus {
 	}
 	out.Conditions = dated(w, held.Import.Status.Conditions, held.Import.Generation, c)
 	return out
+}
+
+func foreignDerived(held Held) string {
+	return "there is a Service " + held.Derived.Name + " that is not this federation's: it is left alone, and the import has no address until it is removed"
 }
 
 // servers are the IDs of the clusters that export the service, and of those that are not known but served it before; sorted.

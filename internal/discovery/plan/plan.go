@@ -62,6 +62,10 @@ const (
 	NotExported Reason = "NotExported"
 	// NoNamespace of this name in the cluster.
 	NoNamespace Reason = "NoNamespace"
+	// MayBeExported by a cluster that is not known.
+	MayBeExported Reason = "MayBeExported"
+	// Last are the only endpoints that there are.
+	Last Reason = "Last"
 	// NotSeen is the cluster, or a part of what it holds.
 	NotSeen Reason = "NotSeen"
 	// NotOurs is the import that is there.
@@ -92,6 +96,8 @@ const (
 	Remove Verb = "Remove"
 	// Demote makes the endpoints of an EndpointSlice be used only where there are no others.
 	Demote Verb = "Demote"
+	// Restore takes that back.
+	Restore Verb = "Restore"
 )
 
 // Act is one write. Exactly one of the objects is set.
@@ -130,7 +136,7 @@ func verdict(w World, s Settings, m merged, n int) (Verdict, Reason) {
 	case len(m.exporters) > 0:
 		return Place, Exported
 	case m.blind:
-		return Hold, NotSeen
+		return Hold, MayBeExported
 	default:
 		return Withdraw, NotExported
 	}
@@ -139,11 +145,13 @@ func verdict(w World, s Settings, m merged, n int) (Verdict, Reason) {
 func stepFor(w World, s Settings, m merged, n int) Step {
 	step := Step{Cluster: w.Clusters[n].Name}
 	step.Verdict, step.Reason = verdict(w, s, m, n)
-	switch step.Verdict {
-	case Place:
+	switch {
+	case step.Verdict == Place:
 		step.Acts = place(w, s, m, n)
-	case Withdraw:
+	case step.Verdict == Withdraw:
 		step.Acts = withdraw(s, w.Held[n])
+	case step.Reason == MayBeExported:
+		step.Acts = leftovers(w, s, m, n, nil)
 	}
 	if told := tell(w, s, m, n); told != nil {
 		step.Acts = append(step.Acts, *told)
@@ -165,10 +173,10 @@ func place(w World, s Settings, m merged, n int) []Act {
 	if !sameImport(held.Import, want) {
 		return append(acts, Act{Verb: Apply, Reason: Changed, UID: held.Import.UID, Import: want}) // its status is told then
 	}
-	if waiting := m.spec.Type == mcsv1.ClusterSetIP && len(want.Spec.IPs) == 0 && held.Problem == ""; waiting {
-		return acts
+	if m.spec.Type == mcsv1.ClusterSetIP && len(want.Spec.IPs) == 0 && len(acts) > 0 && held.Problem == "" {
+		return acts // what is to be told comes of them
 	}
-	if status := importStatus(w, m, n); !sameImportStatus(held.Import.Status, status) {
+	if status := importStatus(w, s, m, n); !sameImportStatus(held.Import.Status, status) {
 		out := &mcsv1.ServiceImport{ObjectMeta: metav1.ObjectMeta{Namespace: held.Import.Namespace, Name: held.Import.Name}, Status: status}
 		acts = append(acts, Act{Verb: Tell, Reason: Told, UID: held.Import.UID, Import: out})
 	}

@@ -33,9 +33,15 @@ func sliceActs(w World, s Settings, m merged, n int) []Act {
 			}
 		}
 	}
-	for _, h := range held.Slices {
+	return append(acts, leftovers(w, s, m, n, wanted)...)
+}
+
+// leftovers decide on all endpoints that are not wanted, or not known.
+func leftovers(w World, s Settings, m merged, n int, wanted map[string]bool) []Act {
+	var acts []Act
+	for _, h := range w.Held[n].Slices {
 		if !wanted[h.Name] {
-			acts = append(acts, leftover(w, s, h, n)...)
+			acts = append(acts, leftover(w, s, m, h, n)...)
 		}
 	}
 	return acts
@@ -45,7 +51,7 @@ func sliceActs(w World, s Settings, m merged, n int) []Act {
 func current(w World, n int) bool { return w.Clusters[n].Presence == Present && w.Sources[n].Seen }
 
 // leftover decides what becomes of endpoints that are not wanted, or not known. The first rule that matches counts.
-func leftover(w World, s Settings, h Written, n int) []Act {
+func leftover(w World, s Settings, m merged, h Written, n int) []Act {
 	at := slices.IndexFunc(w.Clusters, func(c Cluster) bool { return c.ID == h.Cluster })
 	switch {
 	case at < 0 && !w.Known:
@@ -60,6 +66,12 @@ func leftover(w World, s Settings, h Written, n int) []Act {
 		return nil
 	case !w.Now.Before(w.Clusters[at].Since.Add(s.Expiry)) && servedByOthers(w, n):
 		return []Act{removeSlice(h, Expired)}
+	case m.spec.Type == mcsv1.Headless && !servedByOthers(w, n):
+		// Of a headless Service, DNS knows only endpoints that are ready: the last ones must be.
+		if h.Last > 0 {
+			return []Act{{Verb: Restore, Reason: Last, UID: h.UID, Slice: named(w, h.Name)}}
+		}
+		return nil
 	case h.Ready > 0:
 		return []Act{{Verb: Demote, Reason: Stale, UID: h.UID, Slice: named(w, h.Name)}}
 	default:
@@ -115,7 +127,7 @@ func slicesFor(w World, s Settings, m merged, e exporter, n int) []*discoveryv1.
 			slice.Labels[corev1.IsHeadlessService] = ""
 		}
 		slice.OwnerReferences = ownedBy(w.Held[n].Import)
-		drain := e.cluster.Drain && e.n != n
+		drain := e.cluster.Drain && e.n != n && (m.spec.Type != mcsv1.Headless || othersReady(w, m, e))
 		for i := range slice.Endpoints {
 			finish(&slice.Endpoints[i], m, e, drain)
 		}
@@ -262,6 +274,21 @@ func finish(e *discoveryv1.Endpoint, m merged, from exporter, drain bool) {
 		hints.ForZones = append(hints.ForZones, discoveryv1.ForZone{Name: zone})
 	}
 	e.Hints = hints
+}
+
+// othersReady says that an exporter which is not drained has endpoints that are ready.
+func othersReady(w World, m merged, than exporter) bool {
+	return slices.ContainsFunc(m.exporters, func(e exporter) bool {
+		return e.n != than.n && !e.cluster.Drain && slices.ContainsFunc(w.Sources[e.n].Slices, func(s *discoveryv1.EndpointSlice) bool { return ReadyIn(s) > 0 })
+	})
+}
+
+// Restored are the conditions of an endpoint that was demoted, as they were before.
+func Restored(c discoveryv1.EndpointConditions) discoveryv1.EndpointConditions {
+	if !isLast(c) {
+		return c
+	}
+	return discoveryv1.EndpointConditions{Ready: new(true), Serving: new(true), Terminating: new(bool)}
 }
 
 // Demoted are the conditions of an endpoint that is to be used only where there is no other: it serves, and takes its leave. That is what
