@@ -17,6 +17,7 @@ import (
 	utilversion "k8s.io/apimachinery/pkg/util/version"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/mcs-api/config/crd"
 	"sigs.k8s.io/yaml"
 )
@@ -39,7 +40,7 @@ func Define(ctx context.Context, member string, config *rest.Config) error {
 		if err := yaml.Unmarshal(text, &wanted.Object); err != nil {
 			return fmt.Errorf("read a definition of mcs-api: %w", err)
 		}
-		errs = append(errs, define(ctx, client, wanted))
+		errs = append(errs, retry.RetryOnConflict(retry.DefaultBackoff, func() error { return define(ctx, client, wanted) }))
 	}
 	return errors.Join(errs...)
 }

@@ -85,3 +85,219 @@ func (f *federation) contents(in, ns string) {
 		f.t.Errorf("endpoint %+v", e)
 	}
 }
+
+// TestConflicts: where clusters disagree, the oldest export counts everywhere, and every export says so.
+func TestConflicts(t *testing.T) {
+	f := newFederation(t, clusters(t), patient)
+	for name, c := range map[string]struct {
+		second func(*corev1.Service)
+		want   string
+		reason string
+	}{
+		"none": {func(*corev1.Service) {}, "ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080", ""},
+		"number of a port": {
+			func(s *corev1.Service) { s.Spec.Ports[0].Port = 81 }, "ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080", "PortConflict",
+		},
+		"name of a port": {
+			func(s *corev1.Service) { s.Spec.Ports[0].Name = "web" }, "ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080", "PortConflict",
+		},
+		"another port": {
+			func(s *corev1.Service) {
+				s.Spec.Ports = append(s.Spec.Ports, corev1.ServicePort{Name: "more", Port: 90})
+			},
+			"ClusterSetIP http=80/TCP more=90/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080:8090", "PortConflict",
+		},
+		"headless": {
+			func(s *corev1.Service) { s.Spec.ClusterIP = corev1.ClusterIPNone },
+			"ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080", "TypeConflict",
+		},
+		"affinity": {
+			func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityClientIP },
+			"ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080", "SessionAffinityConfigConflict,SessionAffinityConflict",
+		},
+		"policy": {
+			func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = new(corev1.ServiceInternalTrafficPolicyLocal) },
+			"ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080", "InternalTrafficPolicyConflict",
+		},
+		"distribution": {
+			func(s *corev1.Service) { s.Spec.TrafficDistribution = new(corev1.ServiceTrafficDistributionPreferSameZone) },
+			"ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080", "TrafficDistributionConflict",
+		},
+		"external name": {
+			func(s *corev1.Service) {
+				s.Spec = corev1.ServiceSpec{Type: corev1.ServiceTypeExternalName, ExternalName: "example.com"}
+			},
+			"ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080", "invalid",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := f.in(t)
+			ns := f.namespace("conflict", "a", "b")
+			second := web()
+			c.second(second)
+			f.serve("a", ns, web(), "10.1.0.1")
+			f.serve("b", ns, second, "10.2.0.1")
+			// An export is a second younger than another one at least, or its cluster's name decides.
+			f.export("a", ns, "web")
+			f.export("b", ns, "web")
+			for _, in := range []string{"a", "b"} {
+				f.want(in, ns, "web", c.want)
+				switch {
+				case c.reason == "":
+					f.wantConditions(in, ns, "web", agreed, ready, valid)
+				case c.reason != "invalid":
+					f.wantConditions(in, ns, "web", "Conflict=True/"+c.reason, ready, valid)
+				case in == "a":
+					f.wantConditions(in, ns, "web", agreed, ready, valid)
+				default:
+					f.wantConditions(in, ns, "web", agreed, "Ready=False/Pending", "Valid=False/InvalidServiceType")
+				}
+			}
+		})
+	}
+}
+
+// TestHeadless: without an address, and with the names of the Pods.
+func TestHeadless(t *testing.T) {
+	f := newFederation(t, clusters(t), patient)
+	ns := f.namespace("headless", "a", "b")
+	s := web()
+	s.Spec.ClusterIP = corev1.ClusterIPNone
+	f.serve("a", ns, s, "10.1.0.1", "10.1.0.2")
+	f.export("a", ns, "web")
+	f.want("b", ns, "web", "Headless http=80/TCP from a a:10.1.0.1:8080 a:10.1.0.2:8080")
+	list, err := f.core("b").DiscoveryV1().EndpointSlices(ns).List(t.Context(), metav1.ListOptions{LabelSelector: corev1.IsHeadlessService})
+	must(t, err)
+	if len(list.Items) != 1 || *list.Items[0].Endpoints[1].Hostname != "web-1" {
+		t.Errorf("%+v", list.Items)
+	}
+	derived, err := f.core("b").CoreV1().Services(ns).List(t.Context(), metav1.ListOptions{})
+	must(t, err)
+	if len(derived.Items) > 0 {
+		t.Errorf("there is %s, which nobody needs", derived.Items[0].Name)
+	}
+}
+
+// TestForeignImport: a ServiceImport of somebody else stays as it is, the exports say where it is, and when it goes ours comes.
+func TestForeignImport(t *testing.T) {
+	f := newFederation(t, clusters(t), patient)
+	ns := f.namespace("foreign", "a", "b")
+	imports := f.mcs("b").MulticlusterV1beta1().ServiceImports(ns)
+	lab.Eventually(t, long, "the import of a user", func(ctx context.Context) error {
+		theirs := &mcsv1.ServiceImport{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Spec: mcsv1.ServiceImportSpec{Type: mcsv1.Headless, Ports: []mcsv1.ServicePort{}}}
+		_, err := imports.Create(ctx, theirs, metav1.CreateOptions{})
+		return err
+	})
+	f.serve("a", ns, web(), "10.1.0.1")
+	f.export("a", ns, "web")
+	f.want("a", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080")
+	f.wantConditions("a", ns, "web", agreed, "Ready=False/Failed", valid)
+	f.want("b", ns, "web", "Headless from")
+	must(t, imports.Delete(t.Context(), "web", metav1.DeleteOptions{}))
+	f.want("b", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080")
+	f.wantConditions("a", ns, "web", agreed, ready, valid)
+}
+
+// TestAway: the endpoints of a cluster that is lost stand back, are removed where there are others, and come back with the cluster. That
+// most clusters are away at once changes nothing.
+func TestAway(t *testing.T) {
+	f := newFederation(t, clusters(t), plan.Settings{Grace: time.Nanosecond, Expiry: time.Hour})
+	ns := f.namespace("away", names...)
+	f.serve("a", ns, web(), "10.1.0.1")
+	f.serve("b", ns, web(), "10.2.0.1")
+	f.export("a", ns, "web")
+	f.export("b", ns, "web")
+	all := "ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080"
+	for _, in := range names {
+		f.want(in, ns, "web", all)
+	}
+	f.ready("b", false)
+	f.want("c", ns, "web", "ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080(unready)")
+	f.want("b", ns, "web", all) // nothing is written there
+	f.ready("b", true)
+	f.want("c", ns, "web", all)
+
+	f.set(time.Nanosecond, time.Nanosecond)
+	f.ready("b", false)
+	f.want("c", ns, "web", "ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080")
+	f.ready("b", true)
+	f.want("c", ns, "web", all)
+
+	f.set(time.Hour, time.Hour)
+	f.ready("b", false)
+	f.ready("a", false)
+	f.set(time.Nanosecond, time.Nanosecond)
+	f.serve("c", ns, web(), "10.3.0.1")
+	f.export("c", ns, "web") // when this has come through, all has been looked at
+	f.want("c", ns, "web", "ClusterSetIP http=80/TCP ip from a,b,c a:10.1.0.1:8080 b:10.2.0.1:8080 c:10.3.0.1:8080")
+	for _, name := range []string{"a", "b"} {
+		f.ready(name, true)
+	}
+	for _, in := range names {
+		f.want(in, ns, "web", "ClusterSetIP http=80/TCP ip from a,b,c a:10.1.0.1:8080 b:10.2.0.1:8080 c:10.3.0.1:8080")
+	}
+}
+
+// TestRestart: a control plane that starts anew writes nothing where nothing has changed, with all clusters there and with one away.
+func TestRestart(t *testing.T) {
+	f := newFederation(t, clusters(t), patient)
+	ns := f.namespace("restart", names...)
+	f.serve("a", ns, web(), "10.1.0.1")
+	f.serve("b", ns, web(), "10.2.0.1")
+	f.export("a", ns, "web")
+	f.export("b", ns, "web")
+	all := "ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080"
+	for _, in := range names {
+		f.want(in, ns, "web", all)
+	}
+	f.wantConditions("b", ns, "web", agreed, ready, valid)
+	for _, missing := range []string{"", "b"} {
+		f.stop()
+		before := map[string]int{}
+		for _, in := range names {
+			before[in] = len(f.settledWrites(in, ns))
+		}
+		f.start()
+		if missing != "" {
+			f.ready(missing, false)
+		}
+		marker := f.namespace("marker", "a", "c")
+		f.serve("a", marker, web(), "10.1.0.9")
+		f.export("a", marker, "web")
+		f.want("c", marker, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.9:8080")
+		for _, in := range names {
+			if after := f.settledWrites(in, ns); len(after) > before[in] {
+				t.Errorf("without %q: writes to %s: %+v", missing, in, after[before[in]:])
+			}
+		}
+	}
+}
+
+// settledWrites are the writes to a namespace when the audit log has come to rest.
+func (f *federation) settledWrites(in, ns string) []lab.Request {
+	f.t.Helper()
+	var last []lab.Request
+	seen := 0
+	lab.Eventually(f.t, long, "the audit log to come to rest", func(context.Context) error {
+		if last = f.writes(in, ns); seen == 0 || len(last) != seen {
+			seen = max(len(last), 1)
+			return fmt.Errorf("%d writes", len(last))
+		}
+		return nil
+	})
+	return last
+}
+
+// TestDrain: the endpoints of a cluster that is drained are the last that others use.
+func TestDrain(t *testing.T) {
+	f := newFederation(t, clusters(t), patient)
+	ns := f.namespace("drain", "a", "b")
+	f.serve("a", ns, web(), "10.1.0.1")
+	f.export("a", ns, "web")
+	f.want("b", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080")
+	f.annotate("a", map[string]string{fedv1.DrainAnnotation: "true"})
+	f.want("b", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080(unready)")
+	f.want("a", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080")
+	f.annotate("a", nil)
+	f.want("b", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080")
+}

@@ -57,6 +57,11 @@ func newFederation(t *testing.T, l *lab.Lab, s plan.Settings) *federation {
 	return f
 }
 
+// in is the same federation for a part of a test.
+func (f *federation) in(t *testing.T) *federation {
+	return &federation{t: t, lab: f.lab, members: f.members}
+}
+
 // start begins as a control plane does that has just been elected.
 func (f *federation) start() {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -87,6 +92,12 @@ func (f *federation) settings() (plan.Settings, bool) {
 	return s, f.on
 }
 
+func (f *federation) set(grace, expiry time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.grace = plan.Settings{Grace: grace, Expiry: expiry}
+}
+
 func (f *federation) record(name string) *fedv1.KubeFedCluster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -108,8 +119,18 @@ func (f *federation) annotate(name string, annotations map[string]string) {
 var configs sync.Map
 
 func (f *federation) config(name string) *rest.Config {
-	c, _ := configs.LoadOrStore(f.lab.Dir()+name, f.lab.Config(name))
+	made := f.lab.Config(name)
+	made.UserAgent = agent
+	c, _ := configs.LoadOrStore(f.lab.Dir()+name, made)
 	return c.(*rest.Config)
+}
+
+// agent is what API servers know the control plane by.
+const agent = "under-test"
+
+// writes are those of the control plane in a namespace.
+func (f *federation) writes(in, ns string) []lab.Request {
+	return f.lab.Requests(f.t, in, func(r lab.Request) bool { return r.UserAgent == agent && r.Mutates() && r.Namespace == ns })
 }
 
 func (f *federation) ready(name string, ready bool) {
@@ -121,15 +142,15 @@ func (f *federation) ready(name string, ready bool) {
 }
 
 func (f *federation) core(name string) kubernetes.Interface {
-	return kubernetes.NewForConfigOrDie(f.config(name))
+	return kubernetes.NewForConfigOrDie(f.lab.Config(name))
 }
 
-func (f *federation) mcs(name string) mcs.Interface { return mcs.NewForConfigOrDie(f.config(name)) }
+func (f *federation) mcs(name string) mcs.Interface { return mcs.NewForConfigOrDie(f.lab.Config(name)) }
 
 // namespace makes one of the same name in some members.
 func (f *federation) namespace(prefix string, in ...string) string {
 	f.t.Helper()
-	ns := lab.Namespace(f.t, f.config(in[0]), prefix)
+	ns := lab.Namespace(f.t, f.lab.Config(in[0]), prefix)
 	for _, name := range in[1:] {
 		_, err := f.core(name).CoreV1().Namespaces().Create(f.t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}, metav1.CreateOptions{})
 		must(f.t, err)
