@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -30,7 +32,7 @@ func (s *staleness) flags(fs *pflag.FlagSet) {
 func (p *plane) addServices(ctx context.Context, f flags) error {
 	p.members = members.New(ctx, members.Options{
 		Record: p.cluster, Prepare: discovery.Define, Through: p.fleet.Through, Namespace: p.settings.watched(),
-		Log: p.mgr.GetLogger().WithName("discovery"),
+		Log: p.mgr.GetLogger().WithName("discovery"), Tell: p.tellMember(p.mgr.GetEventRecorder("hansa-discovery")),
 	})
 	services := discovery.New(discovery.Options{
 		Members: p.members, Workers: f.memberWorkers, Metrics: p.metrics, Log: p.mgr.GetLogger().WithName("discovery"),
@@ -49,6 +51,15 @@ func (p *plane) addServices(ctx context.Context, f flags) error {
 		return fmt.Errorf("make the controller of what members say of themselves: %w", err)
 	}
 	return p.mgr.Add(manager.RunnableFunc(services.Run))
+}
+
+// tellMember writes events about KubeFedClusters, while this process leads.
+func (p *plane) tellMember(to events.EventRecorder) func(member, reason, message string) {
+	return func(member, reason, message string) {
+		if c := p.cluster(member); c != nil && p.term.Leads() {
+			to.Eventf(c, nil, corev1.EventTypeWarning, reason, "Discover", "%s", message)
+		}
+	}
 }
 
 // switchDiscovery begins or ends the watches of what spans clusters.

@@ -265,6 +265,10 @@ var Events = []Table{
 		{Name: "RetrievingClusterHealthFailed", Warning: true, Meaning: "`Offline` has become `True`, or for another reason"},
 		{Name: "ClusterRecovered", Hansa: true, Meaning: "`Ready` has become `True` again"},
 	}},
+	{"On KubeFedClusters, about services that span clusters", []Word{
+		{Name: "AnnotationIgnored", Hansa: true, Warning: true, Meaning: "an annotation of the group `discovery.kubefed.io` cannot be used, and counts as absent", Next: "see the message"},
+		{Name: "ServicesNotImported", Hansa: true, Warning: true, Meaning: "the types of multi-cluster services cannot be installed in the member", Next: "see the message"},
+	}},
 	{"On ServiceDNSRecords and IngressDNSRecords", []Word{
 		{Name: "NamesChanged", Hansa: true, Meaning: "other records are published than before; the message names them"},
 	}},

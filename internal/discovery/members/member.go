@@ -33,6 +33,8 @@ type member struct {
 	now, before *holdings
 	nodesWatch  bool
 	nodes       []string
+	// problems are what its record says that cannot be used.
+	problems []string
 	// trouble is why the member could not be prepared.
 	trouble error
 }
@@ -79,9 +81,12 @@ func (m *member) describe() bool {
 	said.Since = since(c, presence(m.info), m.learnt)
 	changed := !reflect.DeepEqual(m.said, said)
 	m.said = said
-	if changed && len(problems) > 0 {
-		m.of.opts.Log.Info("an annotation of a KubeFedCluster cannot be used", "cluster", m.name, "problems", problems)
+	for _, problem := range problems {
+		if !slices.Contains(m.problems, problem) {
+			m.of.tell(m.name, ReasonAnnotationIgnored, problem)
+		}
 	}
+	m.problems = problems
 	m.watchNodes()
 	return changed
 }
@@ -166,7 +171,7 @@ func (m *member) troubled(err error) {
 	m.trouble = err
 	m.mu.Unlock()
 	if news {
-		m.of.opts.Log.Error(err, "prepare for multi-cluster services", "cluster", m.name)
+		m.of.tell(m.name, ReasonNotPrepared, err.Error())
 	}
 	if news || err == nil && was != nil {
 		m.of.wakeAll()

@@ -29,10 +29,18 @@ type Options struct {
 	Prepare func(ctx context.Context, member string, config *rest.Config) error
 	// Through returns a configuration whose requests are measured until the context ends; nil leaves it as it is.
 	Through func(ctx context.Context, member string, config *rest.Config) *rest.Config
+	// Tell is called with what users must change about a member, in words for them; nil tells nobody.
+	Tell func(member, reason, message string)
 	// Namespace restricts the watches to one namespace; empty means all.
 	Namespace string
 	Log       logr.Logger
 }
+
+// Reasons of what is told about a member.
+const (
+	ReasonAnnotationIgnored = "AnnotationIgnored"
+	ReasonNotPrepared       = "ServicesNotImported"
+)
 
 // Gates say what is watched.
 type Gates struct {
@@ -214,6 +222,13 @@ func (m *Members) holdings(name string) *holdings {
 func (m *Members) Settled() bool {
 	sorted, known := m.list()
 	return known && !slices.ContainsFunc(sorted, (*member).listing)
+}
+
+func (m *Members) tell(member, reason, message string) {
+	m.opts.Log.Info(message, "cluster", member, "reason", reason)
+	if m.opts.Tell != nil {
+		m.opts.Tell(member, reason, message)
+	}
 }
 
 func (m *Members) wake(k types.NamespacedName) {
