@@ -58,6 +58,14 @@ var (
 	NeverFederated   = Code{"KF1405", Refused, "The object must stay as each cluster has it"}
 )
 
+// KF150x: the names of services that span clusters.
+var (
+	NoCoreDNS      = Code{"KF1501", Refused, "The DNS server of a cluster is not found"}
+	OldCoreDNS     = Code{"KF1502", Refused, "CoreDNS is too old, or does not tell its version"}
+	BadCorefile    = Code{"KF1503", Refused, "The configuration of CoreDNS cannot be changed"}
+	PartlyResolved = Code{"KF1504", Partial, "Only some of the members were configured"}
+)
+
 // KF18xx: taking a federation of KubeFed over, and back.
 var (
 	TakeoverBlocked = Code{"KF1801", Refused, "Something stands in the way of the take-over"}

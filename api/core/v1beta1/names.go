@@ -110,3 +110,7 @@ const (
 
 // ServiceExportsTypeName is the name of the FederatedTypeConfig by which services are exported.
 const ServiceExportsTypeName = "serviceexports.multicluster.x-k8s.io"
+
+// CorefileBeforeAnnotation (Hansa) on the ConfigMap of a member's CoreDNS is its Corefile as it was before kubefedctl discovery enable added
+// clusterset.local to it.
+const CorefileBeforeAnnotation = "discovery.kubefed.io/corefile-before"
