@@ -9,7 +9,7 @@ GOTEST  := go test -timeout 20m
 GO_SRC   = $(shell find api cmd config internal -name '*.go' -o -name '*.yaml') go.mod go.sum
 
 .DEFAULT_GOAL := help
-.PHONY: help build packages image demo bench bench-scale test fault test-all chart-test nodes-test node-build unit lint fmt gen gen-check lab lab-build lab-down clean
+.PHONY: help build packages image dns-build dns-image dns-test demo bench bench-scale test fault test-all chart-test nodes-test node-build unit lint fmt gen gen-check lab lab-build lab-down clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -27,6 +27,20 @@ image: $(GO_SRC) ## build bin/hansa-image.tar, a container image, without a cont
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -ldflags '$(LDFLAGS)' -o bin/linux-$(IMAGE_ARCH)/ ./cmd/hansa ./cmd/kubefedctl
 	go run ./internal/image/mkimage -name $(IMAGE) -arch $(IMAGE_ARCH) -entrypoint /hansa -o bin/hansa-image.tar \
 		bin/linux-$(IMAGE_ARCH)/hansa=/hansa bin/linux-$(IMAGE_ARCH)/kubefedctl=/kubefedctl $(addsuffix =/etc/ssl/certs/ca-certificates.crt,$(CERTS))
+
+# CoreDNS as a library: a minute of CPU time the first time, on top of what the control plane has built.
+dns-build: bin/hansa-dns ## build bin/hansa-dns, the DNS server for clusterset.local
+bin/hansa-dns: $(filter-out %_test.go,$(wildcard dns/*.go)) dns/go.mod dns/go.sum
+	cd dns && go build -ldflags '$(LDFLAGS)' -o ../$@ .
+
+DNS_IMAGE ?= ghcr.io/hansa-io/hansa-dns:$(V)
+dns-image: ## build bin/hansa-dns-image.tar, its container image (DNS_IMAGE=NAME:TAG IMAGE_ARCH=arm64)
+	cd dns && CGO_ENABLED=0 GOOS=linux GOARCH=$(IMAGE_ARCH) go build -ldflags '$(LDFLAGS)' -o ../bin/linux-$(IMAGE_ARCH)/hansa-dns .
+	go run ./internal/image/mkimage -name $(DNS_IMAGE) -arch $(IMAGE_ARCH) -entrypoint /hansa-dns -o bin/hansa-dns-image.tar \
+		bin/linux-$(IMAGE_ARCH)/hansa-dns=/hansa-dns $(addsuffix =/etc/ssl/certs/ca-certificates.crt,$(CERTS))
+
+dns-test: lab-build ## ask a real hansa-dns for every kind of name that it must know
+	cd dns && go vet ./... && $(GOTEST) ./...
 
 # Real control planes are a large build: the first takes about 15 minutes of CPU time and 4 GB of disk, later ones seconds.
 lab-build: bin/hansa-lab ## build bin/hansa-lab, the control planes that everything is tested against
@@ -46,6 +60,7 @@ demo: build ## play the walkthrough on two real clusters, step by step (KEEP=1 l
 test: build lint gen-check packages ## everything that CI runs: vet, lint, unit and property tests, stories on the lab
 	go vet ./...
 	cd lab && $(GOTEST) -vet=off ./...
+	$(MAKE) dns-test
 	$(GOTEST) -p 2 ./test/story ./test/takeover ./internal/cli $$(go list ./... | grep -v /test/fault)
 
 packages:
