@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -55,6 +56,9 @@ const (
 	workers = 4
 	// settle is how long the queue waits for more news about a record before it is looked at.
 	settle = 100 * time.Millisecond
+	// glance is the wait for a member that has not been looked into, period that for what nobody tells of.
+	glance = time.Second
+	period = 5 * time.Minute
 )
 
 // kind is one of the two kinds of records.
@@ -212,10 +216,20 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (r
 	if failed != nil {
 		return reconcile.Result{}, fmt.Errorf("publish %s %s: %w", c.kind.name, key, failed)
 	}
-	if p.Again.IsZero() {
-		return reconcile.Result{}, nil
+	return reconcile.Result{RequeueAfter: c.wait(p)}, nil
+}
+
+// wait is the time until a record is looked at again although nothing has happened. Members tell of services that they hold, not of those
+// that none has.
+func (c *Controller) wait(p naming.Plan) time.Duration {
+	switch {
+	case !p.Again.IsZero():
+		return max(p.Again.Sub(c.now()), settle)
+	case slices.ContainsFunc(p.Clusters, func(s naming.Shard) bool { return s.Reason == naming.Observing }):
+		return glance
+	default:
+		return period
 	}
-	return reconcile.Result{RequeueAfter: max(p.Again.Sub(c.now()), settle)}, nil
 }
 
 // gather collects all that a decision may look at; false while the host has not been read.
@@ -255,14 +269,11 @@ func (c *Controller) owner(r record) metav1.OwnerReference {
 // tell writes the status if it means something new, and says what happened.
 func (c *Controller) tell(ctx context.Context, w naming.World, p naming.Plan, failed error) error {
 	status := naming.StatusOf(w, p, failed)
-	m, about := &metav1.ObjectMeta{}, runtime.Object(w.Service)
-	value := any(status.Service)
-	if w.Service != nil {
-		m = &w.Service.ObjectMeta
-	} else {
-		m, about, value = &w.Ingress.ObjectMeta, w.Ingress, status.Ingress
+	r, about, value := record{service: w.Service}, runtime.Object(w.Service), any(status.Service)
+	if w.Ingress != nil {
+		r, about, value = record{ingress: w.Ingress}, w.Ingress, status.Ingress
 	}
-	if !naming.Same(w, status) {
+	if m := r.meta(); !naming.Same(w, status) {
 		body, err := json.Marshal([]map[string]any{
 			{"op": "test", "path": "/metadata/uid", "value": m.UID},
 			{"op": "add", "path": "/status", "value": value},

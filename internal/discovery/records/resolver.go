@@ -162,13 +162,13 @@ func (r *resolver) learn(name string, addresses []string, ttl time.Duration, err
 	return slices.Collect(maps.Keys(h.by))
 }
 
-// Resolver asks the name servers of a file like /etc/resolv.conf, by UDP and then TCP.
-func Resolver(file string) (Lookup, error) {
-	config, err := dns.ClientConfigFromFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("read the name servers in %s: %w", file, err)
-	}
+// Resolver asks the name servers of a file like /etc/resolv.conf, which is read each time: it may change.
+func Resolver(file string) Lookup {
 	return func(ctx context.Context, host string) ([]string, time.Duration, error) {
+		config, err := dns.ClientConfigFromFile(file)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read the name servers in %s: %w", file, err)
+		}
 		var out []string
 		ttl := most
 		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
@@ -190,7 +190,7 @@ func Resolver(file string) (Lookup, error) {
 			ttl = none // it may be new
 		}
 		return out, ttl, nil
-	}, nil
+	}
 }
 
 var errNoServer = errors.New("there is no name server to ask")

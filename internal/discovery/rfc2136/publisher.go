@@ -227,7 +227,7 @@ func (p *Publisher) zone(ctx context.Context, o provider, sources []zone.Source)
 		Server: Server{Address: Address(spec.Server), Zone: canonical(spec.Zone)},
 		Options: zone.Options{
 			Zone: canonical(spec.Zone), Owner: cmp.Or(spec.OwnerID, p.Owner), Prefix: spec.TXTPrefix,
-			Policy: cmp.Or(spec.Policy, discoveryv1alpha1.DNSSync), TTL: uint32(cmp.Or(spec.TTL, defaultTTL)), //nolint:gosec // the definition bounds it
+			Policy: cmp.Or(spec.Policy, discoveryv1alpha1.DNSSync), TTL: uint32(cmp.Or(spec.TTL, defaultTTL)),
 			Approved: o.Annotations[fedv1.ApproveDeletionsAnnotation] == "*",
 		},
 		Sources: sources, Others: p.Zones(),
@@ -289,7 +289,7 @@ func (p *Publisher) tell(ctx context.Context, o provider, z Zone, out Outcome) e
 	if was != nil && was.Reason == is.Reason {
 		return nil
 	}
-	about := o.DNSProvider.DeepCopy()
+	about := o.DeepCopy()
 	about.SetGroupVersionKind(discoveryv1alpha1.GroupVersion.WithKind("DNSProvider"))
 	kind := "Normal"
 	if is.Status == metav1.ConditionFalse {
@@ -309,7 +309,7 @@ const (
 func statusOf(o *discoveryv1alpha1.DNSProvider, z Zone, out Outcome, now metav1.Time) discoveryv1alpha1.DNSProviderStatus {
 	s := discoveryv1alpha1.DNSProviderStatus{ObservedGeneration: o.Generation, OwnerID: z.Options.Owner, Records: o.Status.Records, Refused: o.Status.Refused}
 	if out.Owned != nil {
-		s.Records, s.Refused = ptr.To(int32(*out.Owned)), nil //nolint:gosec // no zone has so many
+		s.Records, s.Refused = ptr.To(int32(*out.Owned)), nil
 	}
 	if len(out.Refused) > 0 || out.Owned != nil {
 		s.Refused = nil

@@ -229,7 +229,7 @@ func print(w naming.World) string {
 		fmt.Fprintf(&b, "again in %v\n", p.Again.Sub(w.Now))
 	}
 	s := naming.StatusOf(w, p, nil)
-	conditions := []metav1.Condition(nil)
+	var conditions []metav1.Condition
 	if s.Service != nil {
 		conditions = s.Service.Conditions
 	} else {

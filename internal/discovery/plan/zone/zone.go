@@ -62,11 +62,11 @@ type Need struct {
 type NeedKind string
 
 const (
-	// Free: nothing has this name.
+	// Free says that nothing has this name.
 	Free NeedKind = "Free"
-	// Absent: the name has no records of this type.
+	// Absent says that the name has no records of this type.
 	Absent NeedKind = "Absent"
-	// Exactly: the name has these records of this type.
+	// Exactly says that the name has these records of this type.
 	Exactly NeedKind = "Exactly"
 )
 
