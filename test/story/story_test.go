@@ -47,11 +47,12 @@ func TestStories(t *testing.T) {
 	if testing.Short() {
 		t.Skip("stories need a lab")
 	}
+	dns := servers{}
 	testscript.Run(t, testscript.Params{
 		Dir:                 ".",
 		RequireExplicitExec: true,
 		Setup:               stage,
-		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"until": until},
+		Cmds:                map[string]func(*testscript.TestScript, bool, []string){"until": until, "nameserver": dns.start, "answers": dns.answers},
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -70,13 +71,32 @@ func (e *Endpoints) tell(k types.NamespacedName) {
 	}
 }
 
-// Run watches both groups until the context ends. A host that does not serve ExternalDNS's is asked again now and then.
+// Run watches both groups until the context ends.
 func (e *Endpoints) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	running.Go(func() { follow(ctx, e.native, e.ours) })
-	running.Go(func() { follow(ctx, e.external, e.theirs) })
+	running.Go(func() {
+		if e.served(ctx) {
+			follow(ctx, e.external, e.theirs)
+		}
+	})
 	running.Wait()
 	return nil
+}
+
+// served waits until the host serves ExternalDNS's group; false if the context ends before.
+func (e *Endpoints) served(ctx context.Context) bool {
+	const pause = 30 * time.Second
+	for ctx.Err() == nil {
+		if _, err := e.external.in().List(ctx, metav1.ListOptions{Limit: 1}); err == nil {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	return false
 }
 
 // Sources are the DNSEndpoints of KubeFed's group; false while they are not known.
@@ -115,6 +135,27 @@ func (e *Endpoints) put(ctx context.Context, k types.NamespacedName, owner metav
 		return nil // the host does not serve the group
 	}
 	return write(ctx, e.external, e.theirs, k, owner, want, false)
+}
+
+// remove deletes the DNSEndpoints of a record that is gone. What is left of one that went while nobody looked goes by its ownerReference.
+func (e *Endpoints) remove(ctx context.Context, k types.NamespacedName, kind, name string) error {
+	for _, of := range []struct {
+		place
+		known *observe.Store[*dnsv1.DNSEndpoint]
+	}{{e.native, e.ours}, {e.external, e.theirs}} {
+		has, ok := of.known.Value(k.Namespace, k.Name)
+		if !ok || has.DeletionTimestamp != nil {
+			continue
+		}
+		if holder := metav1.GetControllerOf(has); holder == nil || holder.Kind != kind || holder.Name != name {
+			continue
+		}
+		err := of.host.Resource(of.resource).Namespace(k.Namespace).Delete(ctx, k.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &has.UID}})
+		if err != nil && !transient(err) {
+			return fmt.Errorf("delete DNSEndpoint %s of %s: %w", k, of.resource.Group, err)
+		}
+	}
+	return nil
 }
 
 func write(ctx context.Context, to place, known *observe.Store[*dnsv1.DNSEndpoint], k types.NamespacedName, owner metav1.OwnerReference, want []dnsv1.Endpoint, adopt bool) error {

@@ -190,9 +190,12 @@ func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (r
 		}
 	}()
 	r, ok := c.records.Value(key.Namespace, key.Name)
-	if !ok || r.meta().DeletionTimestamp != nil {
+	if !ok && c.records.State().Synced {
 		c.names.want(key, nil)
-		return reconcile.Result{}, nil // its DNSEndpoints go with it, by their ownerReference
+		return reconcile.Result{}, c.Endpoints.remove(ctx, c.target(key), c.kind.name, key.Name)
+	}
+	if !ok || r.meta().DeletionTimestamp != nil {
+		return reconcile.Result{}, nil
 	}
 	if r.err != nil {
 		return reconcile.Result{}, fmt.Errorf("read %s %s: %w", c.kind.name, key, r.err)

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"testing"
 	"text/template"
 	"time"
 
@@ -25,6 +24,16 @@ const (
 	KeyName   = "hansa-test"
 	Algorithm = "hmac-sha256"
 )
+
+// T is a test that has a server; any testing.TB is one.
+type T interface {
+	Helper()
+	Skipf(format string, args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	TempDir() string
+	Cleanup(f func())
+}
 
 // Options of a server.
 type Options struct {
@@ -43,7 +52,7 @@ type Server struct {
 	// Secret of the key in base64.
 	Secret string
 
-	t       testing.TB
+	t       T
 	dir     string
 	command []string
 	options Options
@@ -52,19 +61,19 @@ type Server struct {
 }
 
 // Kinds are the servers that there are, by name.
-var Kinds = map[string]func(testing.TB, Options) *Server{"bind": Bind, "knot": Knot}
+var Kinds = map[string]func(T, Options) *Server{"bind": Bind, "knot": Knot}
 
 // Bind starts BIND. The test is skipped where it is not installed.
-func Bind(t testing.TB, o Options) *Server {
+func Bind(t T, o Options) *Server {
 	return start(t, o, "named", "-f", bindConfig, func(dir string) []string { return []string{"-n", "1", "-c", dir + "/conf"} })
 }
 
 // Knot starts Knot DNS. The test is skipped where it is not installed.
-func Knot(t testing.TB, o Options) *Server {
+func Knot(t T, o Options) *Server {
 	return start(t, o, "knotd", "", knotConfig, func(dir string) []string { return []string{"-c", dir + "/conf"} })
 }
 
-func start(t testing.TB, o Options, program, foreground, config string, args func(string) []string) *Server {
+func start(t T, o Options, program, foreground, config string, args func(string) []string) *Server {
 	t.Helper()
 	path := find(program)
 	if path == "" {
@@ -118,7 +127,7 @@ func find(program string) string {
 }
 
 // free is an address at which both UDP and TCP are free.
-func free(t testing.TB) string {
+func free(t T) string {
 	t.Helper()
 	for range 20 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -281,7 +290,7 @@ zone:
 {{end}}`
 
 // Silent is the address of a server that takes connections and says nothing.
-func Silent(t testing.TB) string {
+func Silent(t T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
