@@ -31,12 +31,12 @@ func (p *plane) addPublicDNS(context.Context, flags) error {
 	endpoints := records.NewEndpoints(host, p.settings.watched())
 	publisher := rfc2136.NewPublisher(rfc2136.Options{
 		Host: host, Namespace: p.settings.namespace, Owner: string(p.settings.controlPlane),
-		Sources: endpoints.Sources, Secret: p.secret, Tell: tell, Log: log,
+		Sources: endpoints.Sources, Secret: p.secret, Tell: tell, Log: log, Metrics: p.metrics,
 	})
 	endpoints.Watch(func(types.NamespacedName) { publisher.Wake() })
 	o := records.Options{
 		Host: host, Namespace: p.settings.namespace, Watched: p.settings.watched(), Members: p.members, Endpoints: endpoints,
-		Zones: publisher.Zones, Lookup: records.Resolver(resolvConf), Tell: tell, Log: log,
+		Zones: publisher.Zones, Lookup: records.Resolver(resolvConf), Tell: tell, Log: log, Metrics: p.metrics,
 	}
 	services, ingresses := p.gate(fedv1.GateCrossClusterServiceDiscovery), p.gate(fedv1.GateFederatedIngress)
 	either := func() bool { return services() || ingresses() }

@@ -138,7 +138,7 @@ var (
 	}
 	Panics = Metric{
 		Name: "kubefed_panics_total", Kind: Counter, Labels: []string{"where"},
-		Help: "Panics caught, each delaying one object only: in objects (deciding), lanes (writing) or preferences (scheduling).",
+		Help: "Panics caught, each delaying one object only: in objects (deciding), lanes (writing), preferences (scheduling), dnsrecords or dnsproviders.",
 	}
 	ObjectCondition = Metric{
 		Name: "kubefed_federated_resource_status_condition", Kind: Gauge, Labels: []string{"namespace", "name", "type", "condition", "status"}, Flag: "--object-metrics",
@@ -191,6 +191,22 @@ var (
 	}
 )
 
+// Of public DNS.
+var (
+	DNSPublishTime = Metric{
+		Name: "kubefed_dns_publish_duration_seconds", Kind: Histogram, Labels: []string{"provider", "result"}, Buckets: requestBuckets,
+		Help: "Time to read a zone, compare it and write what differs, by the name of the DNSProvider; result is ok or failed.",
+	}
+	DNSRecords = Metric{
+		Name: "kubefed_dns_records", Kind: Gauge, Labels: []string{"provider"},
+		Help: "Record sets in the zone of a DNSProvider that are ours, when it was last read.",
+	}
+	DNSRefused = Metric{
+		Name: "kubefed_dns_refused_names", Kind: Gauge, Labels: []string{"provider"},
+		Help: "Names that are not published in the zone of a DNSProvider: see its status.refused.",
+	}
+)
+
 // All are the metrics, as the reference lists them.
 func All() []Metric {
 	return []Metric{
@@ -199,5 +215,6 @@ func All() []Metric {
 		Objects, Statuses, PropagationTime, Repairs, Drifted, LaneSteps, LaneAge, Paused, Owed, Panics, ObjectCondition,
 		ScheduleTime, Moved, ServiceDecisionTime, ServiceWriteTime,
 		XDSStreams, XDSResources, XDSRefusals, XDSPushTime,
+		DNSPublishTime, DNSRecords, DNSRefused,
 	}
 }

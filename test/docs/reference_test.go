@@ -184,7 +184,7 @@ var unread = words(`
 	InSync Creating Updating Claiming Deleted Deselected Owed Gone Orphaned HostNamespace Adopted Unclaimed Synced Waiting
 	Creation Deletion LabelRemoval TimedOut True False Unknown Normal Warning
 	DeleteOptions Status Deployment ReplicaSet FederatedDeployment FederatedReplicaSet KubeFedCluster ReplicaSchedulingPreference
-	Propagate Probe Schedule Probing Recovering IdentityNotPinned NotAfter NotBefore SubjectName ValidityPeriod
+	Propagate Probe Schedule Publish Probing Recovering IdentityNotPinned NotAfter NotBefore SubjectName ValidityPeriod
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
 	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover PropagatedVersion PropagatedVersions ClusterPropagatedVersion
 	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -25,6 +26,7 @@ import (
 	dnsv1 "github.com/hansa-io/hansa/api/multiclusterdns/v1alpha1"
 	"github.com/hansa-io/hansa/internal/discovery/plan"
 	"github.com/hansa-io/hansa/internal/discovery/plan/naming"
+	"github.com/hansa-io/hansa/internal/meter"
 	"github.com/hansa-io/hansa/internal/observe"
 )
 
@@ -49,6 +51,8 @@ type Options struct {
 	// Tell publishes an event about a record.
 	Tell func(about runtime.Object, kind, reason, message string)
 	Log  logr.Logger
+	// Metrics is where the metrics are registered; nil is nowhere.
+	Metrics *meter.Set
 }
 
 const (
@@ -102,6 +106,7 @@ type Controller struct {
 	domains *observe.Store[*dnsv1.Domain]
 	names   *resolver
 	queue   atomic.Pointer[queue]
+	panics  prometheus.Counter
 	now     func() time.Time
 }
 
@@ -116,7 +121,7 @@ func NewServices(o Options) *Controller { return newController(services, o) }
 func NewIngresses(o Options) *Controller { return newController(ingresses, o) }
 
 func newController(k kind, o Options) *Controller {
-	c := &Controller{Options: o, kind: k, now: time.Now}
+	c := &Controller{Options: o, kind: k, now: time.Now, panics: o.Metrics.Counter(meter.Panics).WithLabelValues("dnsrecords")}
 	c.names = newResolver(o.Lookup, c.wake)
 	c.records = observe.New(k.parse, func(namespace, name string, _ bool) { c.add(types.NamespacedName{Namespace: namespace, Name: name}, 0) }, func() {})
 	c.domains = observe.New(
@@ -186,6 +191,7 @@ func (c *Controller) written(k types.NamespacedName) {
 func (c *Controller) Reconcile(ctx context.Context, key types.NamespacedName) (result reconcile.Result, err error) {
 	defer func() {
 		if p := recover(); p != nil {
+			c.panics.Inc()
 			err = fmt.Errorf("%s %s: panic: %v\n%s", c.kind.name, key, p, debug.Stack()) // delays this record only
 		}
 	}()

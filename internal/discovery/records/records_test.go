@@ -14,6 +14,7 @@ import (
 
 	"github.com/go-logr/logr"
 	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -42,6 +43,7 @@ import (
 	"github.com/hansa-io/hansa/internal/fail"
 	"github.com/hansa-io/hansa/internal/install"
 	"github.com/hansa-io/hansa/internal/lab"
+	"github.com/hansa-io/hansa/internal/meter"
 )
 
 var clusters = lab.Shared(lab.Options{}, "host", "m1", "m2")
@@ -65,6 +67,7 @@ type stage struct {
 	members   *members.Members
 	services  *Controller
 	server    *dnslab.Server
+	registry  *prometheus.Registry
 	later     atomic.Int64
 
 	mu       sync.Mutex
@@ -83,7 +86,7 @@ func newStage(t *testing.T, start func(dnslab.T, dnslab.Options) *dnslab.Server)
 	objects, err := config.Objects(home, fedv1.ScopeCluster)
 	must(t, err)
 	must(t, install.Installer{Client: c, At: fail.Place{Context: "host"}, Told: func(*unstructured.Unstructured, install.Result) {}}.Install(t.Context(), objects))
-	st := &stage{t: t, host: c, namespace: lab.Namespace(t, l.Config("host"), "shop"), kube: map[string]kubernetes.Interface{}, resolved: map[string][]string{}}
+	st := &stage{t: t, host: c, namespace: lab.Namespace(t, l.Config("host"), "shop"), kube: map[string]kubernetes.Interface{}, resolved: map[string][]string{}, registry: prometheus.NewRegistry()}
 	places := map[string]string{"m1": "eu", "m2": "us"}
 	st.members = members.New(t.Context(), members.Options{Log: logr.Discard(), Record: func(name string) *fedv1.KubeFedCluster {
 		return &fedv1.KubeFedCluster{ObjectMeta: metav1.ObjectMeta{Name: name, Annotations: map[string]string{fedv1.RegionAnnotation: places[name], fedv1.ZonesAnnotation: "1"}}}
@@ -96,7 +99,7 @@ func newStage(t *testing.T, start func(dnslab.T, dnslab.Options) *dnslab.Server)
 		st.events = append(st.events, kind+" "+reason+" "+message)
 	}
 	publisher := rfc2136.NewPublisher(rfc2136.Options{
-		Host: dyn, Namespace: home, Owner: "hansa", Sources: endpoints.Sources, Tell: tell, Log: logr.Discard(),
+		Host: dyn, Namespace: home, Owner: "hansa", Sources: endpoints.Sources, Tell: tell, Log: logr.Discard(), Metrics: meter.NewSet(st.registry, true),
 		Secret: func(ctx context.Context, name string) (map[string][]byte, error) {
 			var s corev1.Secret
 			err := c.Get(ctx, types.NamespacedName{Namespace: home, Name: name}, &s)
@@ -300,6 +303,23 @@ func (st *stage) versions() string {
 	return st.told("EndpointsWritten").ResourceVersion + " " + e.ResourceVersion
 }
 
+// metrics are those that have values, with those of gauges and counters.
+func (st *stage) metrics() string {
+	st.t.Helper()
+	all, err := st.registry.Gather()
+	must(st.t, err)
+	var out []string
+	for _, m := range all {
+		out = append(out, m.GetName())
+		for _, v := range m.GetMetric() {
+			if v.Gauge != nil || v.Counter != nil {
+				out = append(out, fmt.Sprint(v.GetGauge().GetValue()+v.GetCounter().GetValue()))
+			}
+		}
+	}
+	return strings.Join(out, " ")
+}
+
 // A service of two clusters has its names, follows what happens to it in each, and loses them with its record.
 func TestServiceNames(t *testing.T) {
 	for kind, start := range dnslab.Kinds {
@@ -319,6 +339,10 @@ func TestServiceNames(t *testing.T) {
 				"web.ns.ns.svc.us.example.com 60 A 192.0.2.2")
 			if r := st.told("EndpointsWritten"); r.Status.Domain != apex || len(r.Status.DNS) != 2 || r.Status.DNS[1].Region != "us" || r.Status.DNS[1].LoadBalancer.Ingress[0].IP != "192.0.2.2" {
 				t.Errorf("%+v", r.Status)
+			}
+
+			if got := st.metrics(); got != "kubefed_dns_publish_duration_seconds kubefed_dns_records 8 kubefed_dns_refused_names 0 kubefed_panics_total 0" {
+				t.Errorf("measured: %s", got)
 			}
 
 			begin := time.Now()

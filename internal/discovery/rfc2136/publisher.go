@@ -31,6 +31,7 @@ import (
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	discoveryv1alpha1 "github.com/hansa-io/hansa/api/discovery/v1alpha1"
 	"github.com/hansa-io/hansa/internal/discovery/plan/zone"
+	"github.com/hansa-io/hansa/internal/meter"
 	"github.com/hansa-io/hansa/internal/observe"
 )
 
@@ -48,6 +49,8 @@ type Options struct {
 	// Tell publishes an event about a provider.
 	Tell func(about runtime.Object, kind, reason, message string)
 	Log  logr.Logger
+	// Metrics is where the metrics are registered; nil is nowhere.
+	Metrics *meter.Set
 }
 
 const (
@@ -73,6 +76,7 @@ type Publisher struct {
 	providers *observe.Store[provider]
 	queue     atomic.Pointer[queue]
 	now       func() time.Time
+	metrics   metrics
 
 	mu sync.Mutex
 	// memory is what is known of each provider's zone, by name.
@@ -100,7 +104,7 @@ type memory struct {
 
 // NewPublisher returns a publisher that does nothing before Run.
 func NewPublisher(o Options) *Publisher {
-	p := &Publisher{Options: o, now: time.Now, memory: map[string]memory{}}
+	p := &Publisher{Options: o, now: time.Now, memory: map[string]memory{}, metrics: newMetrics(o.Metrics)}
 	p.providers = observe.New(parse, func(_, name string, existence bool) {
 		if existence {
 			p.Wake() // others may have the names of its zone now
@@ -173,12 +177,14 @@ func canonical(name string) string { return strings.ToLower(strings.TrimSuffix(n
 func (p *Publisher) Reconcile(ctx context.Context, name string) (result reconcile.Result, err error) {
 	defer func() {
 		if r := recover(); r != nil {
+			p.metrics.panics.Inc()
 			err = fmt.Errorf("DNSProvider %s: panic: %v\n%s", name, r, debug.Stack()) // delays this provider only
 		}
 	}()
 	o, ok := p.providers.Value(p.Namespace, name)
 	if !ok || o.DeletionTimestamp != nil {
 		p.remember(name, memory{})
+		p.metrics.gone(name)
 		return reconcile.Result{}, nil // what was published stays
 	}
 	sources, known := p.Sources()
@@ -195,7 +201,9 @@ func (p *Publisher) Reconcile(ctx context.Context, name string) (result reconcil
 	}
 	out := Outcome{Fault: fault}
 	if fault == nil {
+		begin := time.Now()
 		out = Publish(ctx, z)
+		p.metrics.published(name, out, time.Since(begin))
 	}
 	if err := p.tell(ctx, o, z, out); err != nil {
 		return reconcile.Result{}, fmt.Errorf("tell of DNSProvider %s: %w", name, err)
