@@ -104,7 +104,7 @@ func (s *Secrets) authority(secret *corev1.Secret) (Authority, error) {
 	}
 	a, err := ParseAuthority(p)
 	if err != nil {
-		return a, fmt.Errorf("Secret %s: %w: delete the Secret for a new one, and hand that out to all clients", ServerSecret, err)
+		return a, fmt.Errorf("the Secret %s: %w: delete it for a new one, and hand that out to all clients", ServerSecret, err)
 	}
 	if endsSoon(a.cert, s.Now()) {
 		return NewAuthority("hansa-xds-ca", s.Now())

@@ -99,7 +99,6 @@ func namedCluster(s balance.Service, endpoints *endpointv3.ClusterLoadAssignment
 	}
 	c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: kind}
 	c.LoadAssignment = endpoints
-	c.RespectDnsTtl = true
 	return c
 }
 
