@@ -113,19 +113,10 @@ func (s *Server) Run(ctx context.Context) {
 		case <-ctx.Done():
 			g.Stop() // streams do not end by themselves
 			<-served
-			s.forget()
 			return
 		case m := <-s.pending:
 			s.apply(m)
 		}
-	}
-}
-
-// forget drops a model that nobody was told: who serves again is set anew.
-func (s *Server) forget() {
-	select {
-	case <-s.pending:
-	default:
 	}
 }
 
