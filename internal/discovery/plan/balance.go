@@ -21,13 +21,13 @@ const BalanceGrace = time.Minute
 // that exports it. A port that clusters disagree about has only the endpoints of those that agree with the oldest export. It is empty if
 // no cluster exports the service.
 func Balance(w World) []balance.Service {
-	return balanceOf(w, func(s Source) bool { return s.Export != nil })
+	return balanceOf(w, func(s Source) bool { return s.Export != nil && s.Export.DeletionTimestamp == nil })
 }
 
 // BalanceCopies is the same of a service that is the federation's own: the copies of a federated Service are one, exported or not.
 func BalanceCopies(w World) []balance.Service {
 	return balanceOf(w, func(s Source) bool {
-		return s.Service != nil && s.Service.Labels[fedv1.ManagedLabel] == "true"
+		return s.Service.Labels[fedv1.ManagedLabel] == "true"
 	})
 }
 
@@ -52,7 +52,7 @@ type part struct {
 func balanceOf(w World, counts func(Source) bool) []balance.Service {
 	var parts []part
 	for i, s := range w.Sources {
-		if counts(s) && s.Service != nil && s.Service.Spec.Type != corev1.ServiceTypeExternalName {
+		if reason, _ := invalid(s); reason == "" && counts(s) {
 			parts = append(parts, part{w.Clusters[i], s})
 		}
 	}
@@ -240,18 +240,14 @@ func cmpBool(a, b bool) int {
 }
 
 // withoutLost takes the endpoints of clusters that have been away for long out of a service. It leaves them where nothing else would be
-// left, and all of them where half of the clusters or more are away: then it is more likely that this side is cut off.
+// left, and all of them where most clusters are away: then it is more likely that this side is cut off.
 func withoutLost(w World, s balance.Service) balance.Service {
-	lost, away := map[string]bool{}, 0
-	for _, c := range w.Clusters {
-		if c.Presence == Present {
-			continue
-		}
-		away++
-		lost[c.Name] = c.Presence == Away && w.Now.Sub(c.Since) >= BalanceGrace
-	}
-	if away == 0 || 2*away >= len(w.Clusters) {
+	if mostAway(w) {
 		return s
+	}
+	lost := map[string]bool{}
+	for _, c := range w.Clusters {
+		lost[c.Name] = c.Presence == Away && w.Now.Sub(c.Since) >= BalanceGrace
 	}
 	kept, usable := []balance.Locality{}, false
 	for _, l := range s.Localities {

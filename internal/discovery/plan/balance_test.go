@@ -37,6 +37,7 @@ type balanceFile struct {
 		Drain        bool
 		Presence     plan.Presence
 		Away         string // for how long
+		Leaving      string // "service" or "export": what is being deleted
 		Export       string // its creation; "none" for no export
 		Service      *corev1.ServiceSpec
 		Labels       map[string]string
@@ -82,6 +83,12 @@ func readBalance(t *testing.T, data []byte) (plan.World, bool) {
 		if c.Service != nil {
 			s.Service = &corev1.Service{ObjectMeta: metav1.ObjectMeta{Labels: c.Labels}, Spec: *c.Service}
 			s.Service.Status.LoadBalancer.Ingress = c.Ingress
+		}
+		switch c.Leaving {
+		case "service":
+			s.Service.DeletionTimestamp = &metav1.Time{Time: now}
+		case "export":
+			s.Export.DeletionTimestamp = &metav1.Time{Time: now}
 		}
 		w.Clusters, w.Sources = append(w.Clusters, cluster), append(w.Sources, s)
 	}
