@@ -11,7 +11,7 @@ var GroupVersion = schema.GroupVersion{Group: "discovery.kubefed.io", Version: "
 
 // AddToScheme makes the types of this package known to a scheme.
 func AddToScheme(s *runtime.Scheme) error {
-	s.AddKnownTypes(GroupVersion, &DNSProvider{}, &DNSProviderList{})
+	s.AddKnownTypes(GroupVersion, &DNSProvider{}, &DNSProviderList{}, &AddressPool{}, &AddressPoolList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }
