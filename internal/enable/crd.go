@@ -75,6 +75,11 @@ func columns(t Target) []apiextv1.CustomResourceColumnDefinition {
 			Name: "Replicas", Type: "string", JSONPath: ".status.replicasReady", Description: "Replicas ready, of the replicas meant, in all members that tell",
 		})
 	}
+	if isService(t) {
+		columns = append(columns, apiextv1.CustomResourceColumnDefinition{
+			Name: "Address", Type: "string", JSONPath: ".status.loadBalancer.address", Description: "Where the load balancers answer for the service of all clusters",
+		})
+	}
 	return append(columns, []apiextv1.CustomResourceColumnDefinition{
 		{Name: "Status", Type: "string", JSONPath: ready + ".reason"},
 		{Name: "Age", Type: "date", JSONPath: ".metadata.creationTimestamp"},
@@ -260,9 +265,32 @@ func status(t Target) props {
 	if t.Replicas {
 		maps.Copy(s.Properties, replicaCounts())
 	}
+	if isService(t) {
+		s.Properties["loadBalancer"] = loadBalancer()
+	}
 	// A status that nobody has written yet must not look as if all were done.
 	s.Default = &apiextv1.JSON{Raw: []byte(`{"observedGeneration":-1}`)}
 	return s
+}
+
+func isService(t Target) bool { return t.Group == "" && t.Kind == "Service" }
+
+// loadBalancer is where the service answers for all clusters, and the record of the ports that it was given.
+func loadBalancer() props {
+	return object("The one address of the service of all clusters, at the load balancers.", fields{
+		"address": {Type: "string", Description: "First address with its ports."},
+		"ingress": list(object("", fields{
+			"ip":       {Type: "string"},
+			"hostname": {Type: "string"},
+			"ports": list(object("", fields{
+				"port":        {Type: "integer", Format: "int32", Description: "Port of the address."},
+				"protocol":    {Type: "string"},
+				"servicePort": {Type: "integer", Format: "int32", Description: "Port of the service that it stands for."},
+			}, "port", "servicePort")),
+		})),
+		"reason":  {Type: "string", Description: "Balanced, PortsTaken, NoAddressPool or NotBalanced."},
+		"message": {Type: "string"},
+	})
 }
 
 // replicaCounts are summed over the members.

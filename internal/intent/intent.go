@@ -140,6 +140,8 @@ type Status struct {
 	Clusters           []ClusterStatus `json:"clusters,omitempty"`
 	// Ready is "<members as desired>/<members meant>".
 	Ready string `json:"ready,omitempty"`
+	// LoadBalancer is what discovery has written about a FederatedService; it is carried along.
+	LoadBalancer json.RawMessage `json:"loadBalancer,omitempty"`
 	// Workload is nil where no status is collected, or none tells of replicas.
 	*Workload
 }

@@ -66,7 +66,7 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 			t.Status.Clusters = append(t.Status.Clusters, c)
 		}
 	}
-	t.Status.ObservedGeneration = i.Generation
+	t.Status.ObservedGeneration, t.Status.LoadBalancer = i.Generation, i.Status.LoadBalancer
 	t.Status.Ready = fmt.Sprintf("%d/%d", placed, meant)
 	t.Status.Workload = sum.workload(i.PodSelector)
 	t.Status.Conditions = conditions(p, t.Status.Clusters, i, t.Settled, now)
