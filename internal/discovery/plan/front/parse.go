@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -42,11 +41,3 @@ func FederatedOf(o *unstructured.Unstructured) Federated {
 
 // Same says whether two tell the same.
 func (t *Told) Same(o *Told) bool { return reflect.DeepEqual(t, o) }
-
-// SameConditions says whether two lists mean the same, whenever that came to be.
-func SameConditions(a, b []metav1.Condition) bool {
-	return slices.EqualFunc(a, b, func(x, y metav1.Condition) bool {
-		x.LastTransitionTime, y.LastTransitionTime = metav1.Time{}, metav1.Time{}
-		return x == y
-	})
-}
