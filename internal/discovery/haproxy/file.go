@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -42,6 +44,54 @@ func (c Config) Topology() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// Refresh returns a file with the endpoints that c has for its backends: what can be brought to a process that runs another topology. What HAProxy
+// resolves, and a backend that c does not have, stays.
+func (c Config) Refresh(file string) string {
+	pools := map[string]pool{}
+	for _, p := range c.pools() {
+		pools[p.name] = p
+	}
+	w := &text{}
+	for i, section := range strings.Split(file, "\nbackend ") {
+		if i > 0 {
+			w.WriteString("\nbackend ")
+		}
+		name, _, _ := strings.Cut(section, " ")
+		p, ok := pools[name]
+		if i == 0 || !ok {
+			w.WriteString(section)
+			continue
+		}
+		servers := map[string]string{}
+		for line := range strings.Lines(section) {
+			if !strings.HasPrefix(line, "  server ") {
+				w.WriteString(line)
+			} else if strings.HasSuffix(line, resolved+"\n") {
+				servers[strings.Fields(line)[1]] = line
+			}
+		}
+		for _, s := range p.servers {
+			if !s.named {
+				servers[s.name] = "  server " + s.definition() + "\n"
+			}
+		}
+		for _, name := range slices.Sorted(maps.Keys(servers)) {
+			w.WriteString(servers[name])
+		}
+	}
+	return w.String()
+}
+
+// Binds returns the addresses of the listeners in a file.
+func Binds(file string) (addresses []string) {
+	for line := range strings.Lines(file) {
+		if a, ok := strings.CutPrefix(line, "  bind "); ok {
+			addresses = append(addresses, strings.Fields(a)[0])
+		}
+	}
+	return addresses
+}
+
 // body writes all sections but the global one; all are the servers that can be changed at run time, too.
 func (c Config) body(w *text, all bool) {
 	w.line("defaults hansa")
@@ -50,7 +100,6 @@ func (c Config) body(w *text, all bool) {
 	}
 	pools := c.pools()
 	if named(pools) {
-		// An address that cannot be resolved when HAProxy starts is resolved later.
 		w.line("\nresolvers hansa\n  parse-resolv-conf\n  hold valid 10s")
 	}
 	for _, l := range c.Listeners {
@@ -143,6 +192,9 @@ func (p pool) parameters() string {
 	return out
 }
 
+// resolved ends the definition of a server that HAProxy resolves, also later than at its start.
+const resolved = " resolvers hansa init-addr last,libc,none"
+
 // definition is what follows the word server in the file.
 func (s server) definition() string {
 	d := fmt.Sprintf("%s %s weight %d", s.name, s.at, s.weight)
@@ -150,7 +202,7 @@ func (s server) definition() string {
 		d += " backup"
 	}
 	if s.named {
-		d += " resolvers hansa init-addr last,libc,none"
+		d += resolved
 	}
 	return d
 }

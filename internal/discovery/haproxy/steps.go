@@ -189,24 +189,3 @@ func Accepted(command, answer string) bool {
 	}
 	return answer == ""
 }
-
-// With returns c with the endpoints of another: what can be brought to a process whose topology is c.
-func (c Config) With(other Config) Config {
-	newest := map[string]Service{}
-	for _, s := range other.Services {
-		newest[s.Name] = s
-	}
-	services := slices.Clone(c.Services)
-	for i, s := range services {
-		if n, ok := newest[s.Name]; ok && !s.named() && !n.named() {
-			services[i].Levels = n.Levels
-		}
-	}
-	return Config{Listeners: c.Listeners, Services: services}
-}
-
-func (s Service) named() bool {
-	return slices.ContainsFunc(slices.Concat(s.Levels...), func(p Place) bool {
-		return slices.ContainsFunc(p.Endpoints, func(e Endpoint) bool { return e.Named })
-	})
-}

@@ -95,18 +95,42 @@ func TestStepsKeepServing(t *testing.T) {
 func TestTopologyIsNotEndpoints(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := configs().Draw(t, "a"), configs().Draw(t, "b")
-		if got := a.With(b); got.Topology() != a.Topology() {
+		if a.Topology() != b.Topology() {
 			t.Fatal("another endpoint is another topology: that would be a reload")
 		}
-		if d := cmp.Diff(fresh(b).state().Backends, fresh(a.With(b)).state().Backends); d != "" {
-			t.Fatalf("With does not bring the endpoints: %s", d)
+		if d := cmp.Diff(b.File(haproxy.Files{}), b.Refresh(a.File(haproxy.Files{}))); d != "" {
+			t.Fatalf("Refresh does not bring the endpoints: %s", d)
 		}
-		more := a
-		more.Listeners = append(slices.Clone(a.Listeners), haproxy.Listener{Name: "one/more", Port: 81, Mode: haproxy.TCP})
+		more := b
+		more.Listeners = append(slices.Clone(b.Listeners), haproxy.Listener{Name: "one/more", Port: 81, Mode: haproxy.TCP, Targets: []haproxy.Target{{Service: "t", Weight: 1}}})
 		if more.Topology() == a.Topology() {
 			t.Fatal("one more listener is no other topology: it would never come")
 		}
+		if d := cmp.Diff(b.File(haproxy.Files{}), more.Refresh(a.File(haproxy.Files{}))); d != "" {
+			t.Fatalf("Refresh brings more than endpoints: %s", d)
+		}
 	})
+}
+
+// What HAProxy resolves is topology.
+func TestRefreshKeepsNames(t *testing.T) {
+	named := func(host string, others ...string) haproxy.Config {
+		p := haproxy.Place{Endpoints: []haproxy.Endpoint{{Address: host, Port: 80, Usable: true, Named: true}}}
+		for _, a := range others {
+			p.Endpoints = append(p.Endpoints, haproxy.Endpoint{Address: a, Port: 80, Usable: true})
+		}
+		return haproxy.Config{
+			Listeners: []haproxy.Listener{{Name: "l", Port: 80, Mode: haproxy.TCP, Targets: []haproxy.Target{{Service: "s", Weight: 1}}}},
+			Services:  []haproxy.Service{{Name: "s", Levels: [][]haproxy.Place{{p}}}},
+		}
+	}
+	old, wanted := named("a.example.com", "10.0.0.1"), named("b.example.com", "10.0.0.2")
+	if old.Topology() == wanted.Topology() {
+		t.Error("another host name is no other topology: it would never come")
+	}
+	if d := cmp.Diff(named("a.example.com", "10.0.0.2").File(haproxy.Files{}), wanted.Refresh(old.File(haproxy.Files{}))); d != "" {
+		t.Error(d)
+	}
 }
 
 // configs have the same listener and service, and any endpoints.

@@ -42,7 +42,6 @@ type Driver struct {
 	stats  Stats
 
 	// Only Run uses these.
-	running  *haproxy.Config // whose topology runs, as far as this process has seen it
 	refused  refusal
 	reloaded time.Time
 	retry    time.Duration
@@ -174,12 +173,12 @@ func (d *Driver) approach(ctx context.Context, wanted haproxy.Config) (outcome, 
 	wait := d.reloaded.Add(leastReload).Sub(time.Now())
 	switch {
 	case state.Topology == topology:
-		d.running, d.refused = &wanted, refusal{}
-		return outcome{leaving: leaving, current: true}, errors.Join(err, d.write(wanted))
+		d.refused = refusal{}
+		return outcome{leaving: leaving, current: true}, errors.Join(err, d.write(wanted.File(d.o.Files)))
 	case topology == d.refused.topology && time.Now().Before(d.refused.until):
-		return outcome{leaving: leaving}, errors.Join(err, d.keep(wanted))
+		return outcome{leaving: leaving}, errors.Join(err, d.follow(wanted))
 	case wait > 0:
-		return outcome{leaving: leaving, again: wait}, errors.Join(err, d.keep(wanted))
+		return outcome{leaving: leaving, again: wait}, errors.Join(err, d.follow(wanted))
 	}
 	d.reloaded = time.Now()
 	// What has changed meanwhile is for the next look, which is at once.

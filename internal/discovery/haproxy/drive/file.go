@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
+
+	"github.com/hansa-io/hansa/internal/discovery/haproxy"
 )
 
 // replace writes a file so that who reads it sees the old or the new one, also after a power failure.
@@ -41,7 +45,7 @@ func read(path string) (string, error) {
 // CheckBy returns what asks a HAProxy program whether it would take a file. Other files that it is given are checked together with it.
 func CheckBy(program string, others ...string) func(context.Context, string) error {
 	return func(ctx context.Context, path string) error {
-		args := []string{"-c", "-q"}
+		args := []string{"-c"}
 		for _, f := range append(others, path) {
 			args = append(args, "-f", f)
 		}
@@ -51,6 +55,35 @@ func CheckBy(program string, others ...string) func(context.Context, string) err
 		}
 		return nil
 	}
+}
+
+// bindable says whether HAProxy could open the listeners of a new file beside those of the old one. HAProxy itself finds out too late: while
+// it tries, it closes all listeners that it has.
+func bindable(ctx context.Context, old, content string) error {
+	had, ports := map[string]bool{}, map[string]bool{}
+	for _, a := range haproxy.Binds(old) {
+		_, port, _ := net.SplitHostPort(a)
+		had[a], ports[port] = true, true
+	}
+	seen := map[string]bool{}
+	for _, a := range haproxy.Binds(content) {
+		if seen[a] {
+			return fmt.Errorf("two listeners have the address %s", a)
+		}
+		seen[a] = true
+		if _, port, _ := net.SplitHostPort(a); had[a] || ports[port] {
+			continue // who holds the port is HAProxy itself
+		}
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", a)
+		switch {
+		case err == nil:
+			l.Close()
+		case errors.Is(err, syscall.EADDRINUSE), errors.Is(err, syscall.EADDRNOTAVAIL):
+			return fmt.Errorf("HAProxy could not open a listener: %w", err)
+		}
+		// Other failures, such as a port that only root may open, are this process's own.
+	}
+	return nil
 }
 
 // ReloadBy returns what reloads HAProxy by a command of the shell.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 
 	"github.com/hansa-io/hansa/internal/discovery/haproxy"
 	"github.com/hansa-io/hansa/internal/discovery/haproxy/drive"
@@ -104,11 +105,12 @@ func drained(p haproxy.Place) haproxy.Place {
 
 // proxy is a real HAProxy and its driver.
 type proxy struct {
-	t      *testing.T
-	dir    string
-	port   uint32
-	driver *drive.Driver
-	stop   func() // ends the driver, not HAProxy
+	t       *testing.T
+	dir     string
+	port    uint32
+	options drive.Options
+	driver  *drive.Driver
+	stop    func() // ends the driver, not HAProxy
 }
 
 // start runs HAProxy, with no configuration yet, and a driver.
@@ -119,13 +121,20 @@ func start(t *testing.T) *proxy {
 		t.Fatal(err)
 	}
 	p := &proxy{t: t, dir: dir, port: freePort(t)}
+	p.options = drive.Options{
+		Socket: drive.Socket(p.path("admin")), File: p.path("haproxy.cfg"),
+		Files:  haproxy.Files{State: p.path("state"), Socket: p.path("admin")},
+		Check:  drive.CheckBy(program(t)),
+		Reload: drive.ReloadByMaster(drive.Socket(p.path("master"))),
+		Log:    klogr(), ReloadTime: 10 * time.Second, Resync: 500 * time.Millisecond,
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		drive.Child{
 			Program: program(t), Files: []string{p.path("haproxy.cfg")}, Master: drive.Socket(p.path("master")),
-			Grace: time.Second, Log: logr.Discard(),
+			Grace: time.Second, Log: klogr(),
 		}.Run(ctx)
 	}()
 	t.Cleanup(func() {
@@ -141,13 +150,7 @@ func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
 
 // drive starts a driver.
 func (p *proxy) drive() {
-	p.driver = drive.New(drive.Options{
-		Socket: drive.Socket(p.path("admin")), File: p.path("haproxy.cfg"),
-		Files:  haproxy.Files{State: p.path("state"), Socket: p.path("admin")},
-		Check:  drive.CheckBy(program(p.t)),
-		Reload: drive.ReloadByMaster(drive.Socket(p.path("master"))),
-		Log:    logr.Discard(), ReloadTime: 10 * time.Second,
-	})
+	p.driver = drive.New(p.options)
 	ctx, cancel := context.WithCancel(p.t.Context())
 	done := make(chan struct{})
 	driver := p.driver
@@ -291,4 +294,12 @@ func clientOf(t *testing.T) *http.Client {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+}
+
+// klogr logs if the test is verbose.
+func klogr() logr.Logger {
+	if !testing.Verbose() {
+		return logr.Discard()
+	}
+	return klog.Background()
 }

@@ -72,11 +72,17 @@ func (s *session) do(command string) (string, error) {
 	return string(bytes.TrimSuffix(answer, prompt)), nil
 }
 
+// masterTime is how long the socket of the master may not be there: it is not while that starts, or reads its configuration anew.
+const masterTime = 3 * time.Second
+
 // ReloadByMaster returns what reloads HAProxy by the socket of its master process (haproxy -W -S SOCKET). That it was asked for is all that
 // HAProxy 2.6 answers; later ones tell how it went.
 func ReloadByMaster(s Socket) func(context.Context) error {
 	return func(ctx context.Context) error {
 		c, err := s.dial(ctx)
+		for began := time.Now(); err != nil && ctx.Err() == nil && time.Since(began) < masterTime; c, err = s.dial(ctx) {
+			time.Sleep(20 * time.Millisecond)
+		}
 		if err != nil {
 			return err
 		}

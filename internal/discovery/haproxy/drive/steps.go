@@ -34,8 +34,7 @@ func (d *Driver) send(s *session, commands []string) (leaving int, err error) {
 const noStates = "1\n"
 
 // write keeps the file in step with what runs, so that a restart begins there.
-func (d *Driver) write(c haproxy.Config) error {
-	content := c.File(d.o.Files)
+func (d *Driver) write(content string) error {
 	old, err := read(d.o.File)
 	if err != nil || old == content {
 		return err
@@ -47,12 +46,18 @@ func (d *Driver) write(c haproxy.Config) error {
 	return nil
 }
 
-// keep writes the file for the topology that runs, with the endpoints that are wanted.
-func (d *Driver) keep(wanted haproxy.Config) error {
-	if d.running == nil {
-		return nil
+// keep writes the file for the topology that it has, with the endpoints that are wanted.
+func (d *Driver) keep(file string, wanted haproxy.Config) error {
+	return d.write(wanted.Refresh(file))
+}
+
+// follow does so with the file as it is.
+func (d *Driver) follow(wanted haproxy.Config) error {
+	old, err := read(d.o.File)
+	if err != nil {
+		return err
 	}
-	return d.write(d.running.With(wanted))
+	return d.keep(old, wanted)
 }
 
 // prepare writes the file for an HAProxy that does not run, if that would take it.
@@ -69,7 +74,7 @@ func (d *Driver) prepare(ctx context.Context, wanted haproxy.Config) error {
 	if err := d.check(ctx, content); err != nil {
 		return err
 	}
-	return d.write(wanted)
+	return d.write(content)
 }
 
 // check lets HAProxy read a file beside the one that it uses.
@@ -89,25 +94,25 @@ func (d *Driver) reload(ctx context.Context, wanted haproxy.Config, servers stri
 		return err
 	}
 	content, topology := wanted.File(d.o.Files), wanted.Topology()
-	if err := d.check(ctx, content); err != nil {
-		return d.refuse(topology, errors.Join(err, d.keep(wanted)))
+	if err := errors.Join(bindable(ctx, old, content), d.check(ctx, content)); err != nil {
+		return d.refuse(topology, errors.Join(err, d.keep(old, wanted)))
 	}
 	if err := errors.Join(replace(d.o.Files.State, strings.TrimSpace(servers)+"\n"), replace(d.o.File, content)); err != nil {
 		return err
 	}
 	d.o.Log.Info("reloading HAProxy", "topology", topology)
 	d.count(func(s *Stats) { s.Reloads++; s.FileWrites++ })
-	if err := errors.Join(d.o.Reload(ctx), d.arrived(ctx, topology)); err != nil {
-		if ctx.Err() != nil {
-			return err // nobody knows: the next one will see
-		}
-		if d.running == nil && old != "" {
-			return d.refuse(topology, errors.Join(err, replace(d.o.File, old)))
-		}
-		return d.refuse(topology, errors.Join(err, d.keep(wanted)))
+	if err = d.o.Reload(ctx); err == nil {
+		err = d.arrived(ctx, topology)
 	}
-	d.running, d.refused = &wanted, refusal{}
-	return replace(d.o.Files.State, noStates)
+	switch {
+	case err == nil:
+		d.refused = refusal{}
+		return replace(d.o.Files.State, noStates)
+	case ctx.Err() != nil:
+		return err // nobody knows how it ended: the next driver will see
+	}
+	return d.refuse(topology, errors.Join(err, d.keep(old, wanted)))
 }
 
 func (d *Driver) refuse(topology string, err error) error {
