@@ -111,7 +111,7 @@ type Endpoint struct {
 	Port    uint32
 	// Weight within its place; 0 counts as 1.
 	Weight uint32
-	// Usable takes new connections; one that is not keeps those that it has.
+	// Usable takes new connections; one that is not keeps those that it has, as one that is gone does.
 	Usable bool
 	// Named says that Address is a host name, which HAProxy resolves. It cannot be added at run time: it is topology.
 	Named bool

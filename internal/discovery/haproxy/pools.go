@@ -26,7 +26,7 @@ type pool struct {
 type server struct {
 	name   string
 	at     string // address and port
-	weight int    // 0 to 256; 0 gets nothing new
+	weight int    // 1 to 256
 	backup bool
 	named  bool
 }
@@ -83,7 +83,8 @@ func (l Listener) Services() []string {
 
 func poolName(service string, m Mode) string { return word(service) + "." + string(m) }
 
-// servers returns those of some levels. An endpoint that is in two of them has the better one.
+// servers returns those of some levels that get something. A server that is not among them any more leaves when its connections have ended:
+// that is all that drains it. An endpoint that is in two levels has the better one.
 func (s Service) servers(from, to int) []server {
 	seen := map[string]bool{}
 	var out []server
@@ -93,7 +94,7 @@ func (s Service) servers(from, to int) []server {
 		for _, p := range places {
 			for _, e := range p.Endpoints {
 				name := e.name()
-				if level < from || level >= to || seen[name] {
+				if level < from || level >= to || seen[name] || shares[name] == 0 {
 					continue
 				}
 				seen[name] = true

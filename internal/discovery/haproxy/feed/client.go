@@ -19,6 +19,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 
 	"github.com/hansa-io/hansa/internal/discovery/haproxy"
 )
@@ -113,7 +114,8 @@ func (c *Client) follow(ctx context.Context, to string) error {
 		return err
 	}
 	conn, err := grpc.NewClient(to, grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostBytes)))
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(mostBytes)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}))
 	if err != nil {
 		return fmt.Errorf("connect to %s: %w", to, err)
 	}
@@ -198,7 +200,7 @@ func (c *Client) answer(s *stream, m *discoveryv3.DiscoveryResponse) error {
 
 // tell hands on what is wanted if it is complete, or if it has been incomplete for too long. It says whether it was complete.
 func (c *Client) tell(anyway bool) bool {
-	if c.known.listeners == nil || c.known.clusters == nil {
+	if c.known.listeners == nil {
 		return false // nothing is known: that is not "nothing is wanted"
 	}
 	config, missing := c.known.config()
