@@ -170,7 +170,7 @@ func (d *Driver) approach(ctx context.Context, wanted haproxy.Config) (outcome, 
 	}
 	leaving, err := d.send(s, haproxy.Steps(state, wanted))
 	topology := wanted.Topology()
-	wait := d.reloaded.Add(leastReload).Sub(time.Now())
+	wait := time.Until(d.reloaded.Add(leastReload))
 	switch {
 	case state.Topology == topology:
 		d.refused = refusal{}

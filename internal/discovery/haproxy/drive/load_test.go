@@ -67,8 +67,8 @@ func (b *backend) start(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.port = uint32(l.Addr().(*net.TCPAddr).Port)
-	b.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, b.cluster) })}
-	go b.server.Serve(l)
+	b.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, b.cluster) })}
+	go func() { _ = b.server.Serve(l) }()
 }
 
 // kill closes the listener and all connections, as the kernel does for a process that is killed.

@@ -30,6 +30,7 @@ func to(services ...string) (out []haproxy.Target) {
 }
 
 func TestRoutes(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	c := haproxy.Config{
 		Services: []haproxy.Service{one(t, "any", 46), one(t, "cart", 47), one(t, "beta", 48), one(t, "sub", 49), {Name: "empty"}},
@@ -89,6 +90,7 @@ func TestRoutes(t *testing.T) {
 
 // Connections of a TCP listener go to one cluster as long as that is there, and those of a client to one endpoint if that is asked for.
 func TestTCP(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	here, there := cluster(t, "here", 50, 3), cluster(t, "there", 51, 1)
 	for i, b := range here {
@@ -135,6 +137,7 @@ func TestTCP(t *testing.T) {
 
 // The levels after the second are used as well, and left again.
 func TestFarLevels(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	region, far, farther := cluster(t, "region", 52, 1), cluster(t, "far", 53, 1), cluster(t, "farther", 54, 1)
 	p.set(p.web(level{}, level{place(1, region)}, level{place(1, far)}, level{place(1, farther)}))
@@ -166,6 +169,7 @@ func TestFarLevels(t *testing.T) {
 
 // A restart of HAProxy begins where it ended, with no driver; a driver that finds all as it should be does nothing.
 func TestRestarts(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	a, b := cluster(t, "a", 55, 1), cluster(t, "b", 56, 1)
 	p.set(p.web(level{place(1, a)}))
@@ -225,6 +229,7 @@ func (p *proxy) kill() {
 
 // A configuration that HAProxy does not take changes nothing, is told, and does not keep endpoints from changing.
 func TestRefused(t *testing.T) {
+	t.Parallel()
 	p := start(t)
 	a, b := cluster(t, "a", 57, 1), cluster(t, "b", 58, 1)
 	good := p.web(level{place(1, a)})

@@ -75,7 +75,7 @@ func (c *control) start() {
 			return nil
 		},
 	}))
-	go c.server.Serve(l)
+	go func() { _ = c.server.Serve(l) }()
 }
 
 func (c *control) nacks() []string {
