@@ -37,8 +37,7 @@ type balancer struct {
 	metrics                string
 }
 
-func haproxyCommand() *cobra.Command {
-	var b balancer
+func haproxyCommand(b *balancer) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "haproxy",
 		Short: "Let an HAProxy balance what the control plane says",

@@ -29,7 +29,7 @@ func command() *cobra.Command {
 	logs := flag.NewFlagSet("klog", flag.ContinueOnError)
 	klog.InitFlags(logs)
 	root.PersistentFlags().AddGoFlagSet(logs)
-	root.AddCommand(managerCommand(), haproxyCommand(), crdsCommand(), &cobra.Command{
+	root.AddCommand(managerCommand(), haproxyCommand(&balancer{}), crdsCommand(), &cobra.Command{
 		Use: "version", Short: "Print the version",
 		Run: func(c *cobra.Command, _ []string) { fmt.Fprintln(c.OutOrStdout(), "hansa version:", version.Current()) },
 	})
