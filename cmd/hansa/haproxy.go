@@ -73,7 +73,7 @@ func haproxyCommand(b *balancer) *cobra.Command {
 	fs.StringVar(&b.master, "master", "", "socket of HAProxy's master process, by which it is reloaded (haproxy -W -S)")
 	fs.StringVar(&b.reload, "reload", "", `command of the shell that reloads HAProxy, instead of --master, such as "systemctl reload haproxy"`)
 	fs.BoolVar(&b.run, "run", false, "start HAProxy as a child of this process; --socket and --master are sockets beside --config then, unless given")
-	fs.StringVar(&b.program, "haproxy", "haproxy", "HAProxy's program, which also checks each new configuration")
+	fs.StringVar(&b.program, "haproxy", "haproxy", "HAProxy's program, which also checks each new configuration; empty where it is not on this machine")
 	fs.DurationVar(&b.grace, "grace", 30*time.Second, "with --run: how long connections may take to end when this process is stopped")
 	fs.StringVar(&b.metrics, "metrics-addr", "127.0.0.1:9095", `address of /metrics, /healthz and /readyz; "0" is off`)
 	return c

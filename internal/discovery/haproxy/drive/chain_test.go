@@ -1,11 +1,9 @@
 package drive_test
 
 import (
-	"context"
 	"math"
 	"net"
 	"slices"
-	"sync"
 	"testing"
 	"time"
 
@@ -36,30 +34,17 @@ func newChain(t *testing.T, where *corev3.Locality) *chain {
 		t.Fatal(err)
 	}
 	c.client = feed.New(feed.Options{
-		Addresses: []string{c.address}, Credentials: credentials, Node: &corev3.Node{Id: "test", Locality: where}, Set: c.driver.Set, Log: klogr(),
+		Addresses: []string{c.address}, Credentials: credentials, Node: &corev3.Node{Id: "test", Locality: where}, Set: c.driver.Set, Log: logger(),
 	})
 	run(t, c.client.Run)
 	return c
-}
-
-// run runs something until the test ends, or until it is told to end.
-func run(t *testing.T, f func(context.Context)) (stop func()) {
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f(ctx)
-	}()
-	stop = sync.OnceFunc(func() { cancel(); <-done })
-	t.Cleanup(stop)
-	return stop
 }
 
 // serve starts a control plane. It listens as soon as it has a model.
 func (c *chain) serve() (listening chan struct{}) {
 	listening = make(chan struct{})
 	c.xds = xds.New(xds.Options{
-		Address: c.address, Log: klogr(), Tell: func(string, string) {},
+		Address: c.address, Log: logger(), Tell: func(string, string) {},
 		Listening: func(a net.Addr) { c.address = a.String(); close(listening) },
 	})
 	c.leave = run(c.t, c.xds.Run)

@@ -42,8 +42,12 @@ func read(path string) (string, error) {
 	return string(b), nil
 }
 
-// CheckBy returns what asks a HAProxy program whether it would take a file. Other files that it is given are checked together with it.
+// CheckBy returns what asks an HAProxy program whether it would take a file. Other files that it is given are checked together with it. Without a
+// program nothing is asked: HAProxy itself finds out when it is reloaded, and goes on with what it has.
 func CheckBy(program string, others ...string) func(context.Context, string) error {
+	if program == "" {
+		return func(context.Context, string) error { return nil }
+	}
 	return func(ctx context.Context, path string) error {
 		args := []string{"-c"}
 		for _, f := range append(others, path) {

@@ -113,37 +113,50 @@ type proxy struct {
 	stop    func() // ends the driver, not HAProxy
 }
 
-// start runs HAProxy, with no configuration yet, and a driver.
-func start(t *testing.T) *proxy {
+// run runs something until the test ends, or until it is told to end.
+func run(t *testing.T, f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(ctx)
+	}()
+	stop = sync.OnceFunc(func() { cancel(); <-done })
+	t.Cleanup(stop)
+	return stop
+}
+
+// unstarted has nothing that runs yet.
+func unstarted(t *testing.T) *proxy {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "hap") // a path of t.TempDir can be too long for a socket
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
 	p := &proxy{t: t, dir: dir, port: freePort(t)}
 	p.options = drive.Options{
 		Socket: drive.Socket(p.path("admin")), File: p.path("haproxy.cfg"),
 		Files:  haproxy.Files{State: p.path("state"), Socket: p.path("admin")},
 		Check:  drive.CheckBy(program(t)),
 		Reload: drive.ReloadByMaster(drive.Socket(p.path("master"))),
-		Log:    klogr(), ReloadTime: 10 * time.Second, Resync: 500 * time.Millisecond,
+		Log:    logger(), ReloadTime: 10 * time.Second, Resync: 500 * time.Millisecond,
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		drive.Child{
-			Program: program(t), Files: []string{p.path("haproxy.cfg")}, Master: drive.Socket(p.path("master")),
-			Grace: time.Second, Log: klogr(),
-		}.Run(ctx)
-	}()
-	t.Cleanup(func() {
-		cancel()
-		<-done
-		os.RemoveAll(dir)
-	})
+	return p
+}
+
+// start runs HAProxy, with no configuration yet, and a driver.
+func start(t *testing.T) *proxy {
+	t.Helper()
+	p := unstarted(t)
+	p.run(p.path("haproxy.cfg"))
 	p.drive()
 	return p
+}
+
+// run runs HAProxy.
+func (p *proxy) run(files ...string) {
+	run(p.t, drive.Child{Program: program(p.t), Files: files, Master: drive.Socket(p.path("master")), Grace: time.Second, Log: logger()}.Run)
 }
 
 func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
@@ -151,15 +164,7 @@ func (p *proxy) path(name string) string { return filepath.Join(p.dir, name) }
 // drive starts a driver.
 func (p *proxy) drive() {
 	p.driver = drive.New(p.options)
-	ctx, cancel := context.WithCancel(p.t.Context())
-	done := make(chan struct{})
-	driver := p.driver
-	go func() {
-		defer close(done)
-		driver.Run(ctx)
-	}()
-	p.stop = sync.OnceFunc(func() { cancel(); <-done })
-	p.t.Cleanup(p.stop)
+	p.stop = run(p.t, p.driver.Run)
 }
 
 // set brings HAProxy to a configuration and waits until it is there.
@@ -296,8 +301,8 @@ func clientOf(t *testing.T) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
 }
 
-// klogr logs if the test is verbose.
-func klogr() logr.Logger {
+// logger logs if the test is verbose.
+func logger() logr.Logger {
 	if !testing.Verbose() {
 		return logr.Discard()
 	}
