@@ -176,7 +176,7 @@ var groups = []group{
 	{"start", "Get started:", []func(Streams) *cobra.Command{initVerb, takeoverVerb}},
 	{"clusters", "Clusters:", []func(Streams) *cobra.Command{joinVerb, unjoinVerb}},
 	{"federate", "Federate:", []func(Streams) *cobra.Command{enableVerb, disableVerb, federateVerb, orphaningVerb, resumeVerb}},
-	{"services", "Services:", []func(Streams) *cobra.Command{discoveryVerb}},
+	{"services", "Services:", []func(Streams) *cobra.Command{discoveryVerb, exposeVerb}},
 	{"other", "Other commands:", []func(Streams) *cobra.Command{versionVerb}},
 }
 

@@ -24,12 +24,12 @@ import (
 func discoveryVerb(s Streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "discovery",
-		Short: "Let services span clusters: switch it on or off",
+		Short: "Let services span clusters, and see how they fare",
 		Long:  "Let services span clusters: under one name and at one address, in every cluster of the federation.",
 		Args:  subverb,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(discoveryEnable(s), discoveryDisable(s))
+	c.AddCommand(discoveryEnable(s), discoveryDisable(s), discoveryStatus(s))
 	return c
 }
 

@@ -26,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	dnsv1 "github.com/hansa-io/hansa/api/multiclusterdns/v1alpha1"
 	"github.com/hansa-io/hansa/internal/fail"
 	"github.com/hansa-io/hansa/internal/join"
 )
@@ -153,7 +154,7 @@ func reach(ctx context.Context, c join.Cluster) error {
 // scheme knows the types that the verbs read and write.
 func scheme() *runtime.Scheme {
 	s := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextv1.AddToScheme, fedv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextv1.AddToScheme, fedv1.AddToScheme, dnsv1.AddToScheme} {
 		if err := add(s); err != nil {
 			panic(err) // cannot happen: the types are compiled in
 		}

@@ -66,6 +66,13 @@ var (
 	PartlyResolved = Code{"KF1504", Partial, "Only some of the members were configured"}
 )
 
+// KF152x: making services known beyond their clusters.
+var (
+	DiscoveryOff  = Code{"KF1520", Refused, "Services do not span clusters, as discovery is switched off"}
+	CannotExpose  = Code{"KF1521", Refused, "The service cannot be exposed as asked"}
+	NotExposedYet = Code{"KF1522", Partial, "The service is not known everywhere yet"}
+)
+
 // KF18xx: taking a federation of KubeFed over, and back.
 var (
 	TakeoverBlocked = Code{"KF1801", Refused, "Something stands in the way of the take-over"}

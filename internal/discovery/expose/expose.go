@@ -84,9 +84,9 @@ func New(o Options) *Controller {
 	wake := func(namespace, name string, _ bool) {
 		c.queue.Add(types.NamespacedName{Namespace: namespace, Name: name})
 	}
-	c.services = newWatched(serviceOf, wake, c.WakeAll)
-	c.exports = newWatched(exportOf, wake, c.WakeAll)
-	c.records = newWatched(recordOf, wake, c.WakeAll)
+	c.services = newWatched(func(o metav1.Object) exposure.Service { return exposure.ServiceOf(content(o)) }, wake, c.WakeAll)
+	c.exports = newWatched(func(o metav1.Object) exposure.Neighbour { return exposure.ExportOf(content(o)) }, wake, c.WakeAll)
+	c.records = newWatched(func(o metav1.Object) exposure.Neighbour { return exposure.RecordOf(content(o)) }, wake, c.WakeAll)
 	c.domains = newWatched(metav1.Object.GetName, func(string, string, bool) { c.WakeAll() }, c.WakeAll)
 	return c
 }

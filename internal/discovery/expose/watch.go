@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
 
-	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/discovery/plan/exposure"
 	"github.com/hansa-io/hansa/internal/observe"
 )
@@ -74,62 +73,6 @@ func (w *watched[T]) values() ([]T, bool) {
 	return s.Values(), s.State().Synced
 }
 
-// passed are the annotations of a FederatedService that count for its export as well: they say what stays in the members.
-var passed = []string{fedv1.OrphanAnnotation, fedv1.DeletionPolicyAnnotation}
-
-func passedOf(o metav1.Object) map[string]string {
-	var out map[string]string
-	for _, name := range passed {
-		if value, ok := o.GetAnnotations()[name]; ok {
-			if out == nil {
-				out = map[string]string{}
-			}
-			out[name] = value
-		}
-	}
-	return out
-}
-
-// serviceOf keeps of a FederatedService what counts. Of most nothing is asked.
-func serviceOf(o metav1.Object) exposure.Service {
-	s := exposure.Service{Namespace: o.GetNamespace(), Name: o.GetName(), UID: o.GetUID(), Deleting: o.GetDeletionTimestamp() != nil}
-	s.Expose, s.Domain = o.GetAnnotations()[fedv1.ExposeAnnotation], o.GetAnnotations()[fedv1.DomainAnnotation]
-	if s.Expose == "" {
-		return s
-	}
-	s.Passed = passedOf(o)
-	content := o.(*unstructured.Unstructured).Object //nolint:forcetypeassert // the dynamic client gives nothing else
-	s.Type, _, _ = unstructured.NestedString(content, "spec", "template", "spec", "type")
-	s.Placement = placementOf(content)
-	return s
-}
-
-func placementOf(content map[string]any) map[string]any {
-	p, _, _ := unstructured.NestedMap(content, "spec", "placement")
-	return p
-}
-
-// neighbourOf keeps what an export and a record have in common. Its owner is a FederatedService of its name, if there is one.
-func neighbourOf(o metav1.Object) exposure.Neighbour {
-	n := exposure.Neighbour{UID: o.GetUID(), Deleting: o.GetDeletionTimestamp() != nil}
-	if owner := metav1.GetControllerOf(o); owner != nil && owner.Name == o.GetName() {
-		n.Owner = owner.UID
-	}
-	return n
-}
-
-func exportOf(o metav1.Object) exposure.Neighbour {
-	n := neighbourOf(o)
-	n.Placement, n.Passed = placementOf(o.(*unstructured.Unstructured).Object), passedOf(o) //nolint:forcetypeassert // the dynamic client gives nothing else
-	return n
-}
-
-func recordOf(o metav1.Object) exposure.Neighbour {
-	n := neighbourOf(o)
-	n.Domain, _, _ = unstructured.NestedString(o.(*unstructured.Unstructured).Object, "spec", "domainRef") //nolint:forcetypeassert // the dynamic client gives nothing else
-	return n
-}
-
 // ownedBy is a reference that makes the garbage collector take an object after its FederatedService.
 func ownedBy(s exposure.Service, kind schema.GroupVersionKind) metav1.OwnerReference {
 	yes := true
@@ -138,5 +81,10 @@ func ownedBy(s exposure.Service, kind schema.GroupVersionKind) metav1.OwnerRefer
 
 // is says whether an object is the one that was decided on, and was made for the service.
 func is(o metav1.Object, n exposure.Neighbour, owner types.UID) bool {
-	return o.GetUID() == n.UID && neighbourOf(o).Owner == owner
+	return o.GetUID() == n.UID && exposure.NeighbourOf(o).Owner == owner
+}
+
+// content is what the dynamic client gives.
+func content(o metav1.Object) *unstructured.Unstructured {
+	return o.(*unstructured.Unstructured) //nolint:forcetypeassert // the dynamic client gives nothing else
 }

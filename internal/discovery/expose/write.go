@@ -22,7 +22,7 @@ const FieldManager = fedv1.FieldManager + "-expose"
 func (c *Controller) export(ctx context.Context, w exposure.World, s exposure.Step) error {
 	t, _ := c.typeOf(ctx, fedv1.ServiceExportsTypeName)
 	return c.carry(ctx, w.Service, w.Export, s, place{c.host.Resource(resourceOf(t)).Namespace(w.Service.Namespace), kindOf(t)}, func(o *unstructured.Unstructured) {
-		pass(o, w.Service.Passed)
+		exposure.Pass(o, w.Service.Passed)
 		spec := map[string]any{}
 		if w.Service.Placement != nil {
 			spec["placement"] = w.Service.Placement
@@ -92,8 +92,8 @@ func remove(ctx context.Context, s exposure.Service, n exposure.Neighbour, at pl
 	if err != nil || o == nil {
 		return err
 	}
-	if len(passedOf(o)) > 0 {
-		pass(o, nil)
+	if len(exposure.PassedOf(o)) > 0 {
+		exposure.Pass(o, nil)
 		if o, err = at.Update(ctx, o, metav1.UpdateOptions{FieldManager: FieldManager}); err != nil {
 			return wrap("change", at, s, err)
 		}
@@ -122,24 +122,6 @@ func live(ctx context.Context, s exposure.Service, n exposure.Neighbour, at plac
 
 func wrap(act string, at place, s exposure.Service, err error) error {
 	return fmt.Errorf("%s %s %s/%s: %w", act, at.kind.Kind, s.Namespace, s.Name, err)
-}
-
-// pass gives an object the annotations of the service that count for it, and no others of these.
-func pass(o *unstructured.Unstructured, values map[string]string) {
-	all := o.GetAnnotations()
-	if all == nil {
-		all = map[string]string{}
-	}
-	for _, name := range passed {
-		delete(all, name)
-		if value, ok := values[name]; ok {
-			all[name] = value
-		}
-	}
-	if len(all) == 0 {
-		all = nil
-	}
-	o.SetAnnotations(all)
 }
 
 // set gives a field of spec the value that it has in another spec, or none.
