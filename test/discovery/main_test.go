@@ -62,6 +62,7 @@ func federate(t *testing.T) (*federation, string) {
 	}
 	name := "t-" + strings.ToLower(strings.TrimPrefix(t.Name(), "Test"))
 	for _, cluster := range []string{host, other} {
+		lab.Eventually(t, patience, cluster+" to be ready", func(ctx context.Context) error { return shared.isReady(ctx, cluster, true) })
 		shared.kubectl(t, cluster, "create", "namespace", name)
 	}
 	t.Cleanup(func() {
@@ -94,6 +95,9 @@ func begin() error {
 	if _, err := shared.kubefedctl("init", "--host-cluster-context", host); err != nil {
 		return err
 	}
+	if _, err := shared.tryKubectl(context.Background(), host, "", "-n", "kube-federation-system", "patch", "kubefedconfig", "kubefed", "--type=merge", "-p", settings); err != nil {
+		return err
+	}
 	if err := shared.startManager(); err != nil {
 		return err
 	}
@@ -102,10 +106,16 @@ func begin() error {
 			return err
 		}
 	}
-	_, err = shared.tryKubectl(context.Background(), host, "", "-n", "kube-federation-system", "patch", "kubefedconfig", "kubefed", "--type=merge", "-p",
-		`{"spec":{"featureGates":[{"name":"CrossClusterServiceDiscovery","configuration":"Enabled"}]}}`)
-	return err
+	return nil
 }
+
+// settings switch discovery on, and let a member that is away be known as such soon.
+const settings = `{"spec":{
+	"featureGates":[{"name":"CrossClusterServiceDiscovery","configuration":"Enabled"}],
+	"clusterHealthCheck":{"period":"1s","timeout":"1s","failureThreshold":2}}}`
+
+// grace is how long the control plane believes that the Pods of a member that is away are there.
+const grace = 5 * time.Second
 
 func (f *federation) startManager() error {
 	var err error
@@ -113,7 +123,7 @@ func (f *federation) startManager() error {
 		return err
 	}
 	f.manager = exec.Command(filepath.Join(f.dir, "hansa"), "manager", "--kubeconfig", f.Kubeconfig(), "--context", host,
-		"--healthz-addr", "0", "--metrics-addr", "0", "-v", "1")
+		"--healthz-addr", "0", "--metrics-addr", "0", "-v", "1", "--discovery-grace", grace.String())
 	f.manager.Stdout, f.manager.Stderr = f.log, f.log
 	return f.manager.Start()
 }

@@ -87,9 +87,9 @@ func (f *federation) reaches(t *testing.T, c *http.Client, address string, want 
 	})
 }
 
-// loadOn is the load of four clients that never rest.
+// loadOn is the load of four clients that hardly rest.
 func loadOn(t *testing.T, c *http.Client, address string) *traffic.Load {
-	return traffic.Start(t.Context(), 4, 0, c, address)
+	return traffic.Start(t.Context(), 4, 2*time.Millisecond, c, address)
 }
 
 func settled(t *testing.T, l *traffic.Load, cluster string) {
@@ -201,6 +201,47 @@ func TestPodsBehindNodePorts(t *testing.T) {
 	f.reaches(t, inHost, f.address(t, host, ns, 80), map[string]int{host: 2, other: 2})
 }
 
+// TestAMembersControlPlaneIsAway: its Pods are not, so nothing changes for those who ask them.
+func TestAMembersControlPlaneIsAway(t *testing.T) {
+	f, ns := federate(t)
+	w := web{namespace: ns}
+	f.export(t, host, w)
+	f.export(t, other, w)
+	inHost := traffic.Client(f.Proxy(t, host))
+	address := f.address(t, host, ns, 80)
+	f.reaches(t, inHost, address, map[string]int{host: 2, other: 2})
+	l := loadOn(t, inHost, address)
+	f.Kill(t, other, lab.APIServer)
+	t.Cleanup(func() { f.mends(t, other) })
+	lab.Eventually(t, patience, other+" not to be ready", func(ctx context.Context) error { return f.isReady(ctx, other, false) })
+	known := time.Now()
+	for len(l.Answers().Since(known)) < 200 && time.Since(known) < grace/2 {
+		<-time.After(20 * time.Millisecond)
+	}
+	answers := l.Stop()
+	late := answers.Since(known)
+	if late = late[len(late)/2:]; answers.Count()[traffic.Lost] > 0 || late.Count()[other] == 0 {
+		t.Errorf("the answers are %v, the last of them %v: %s", answers.Count(), late.Count(), answers.Problems())
+	}
+}
+
+// isReady says whether a KubeFedCluster is known to be ready, or not to be.
+func (f *federation) isReady(ctx context.Context, cluster string, want bool) error {
+	got, err := f.tryKubectl(ctx, host, "", "-n", "kube-federation-system", "get", "kubefedcluster", cluster,
+		"-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
+	if err == nil && (got == "True") != want {
+		err = fmt.Errorf("its condition is %q", got)
+	}
+	return err
+}
+
+// mends starts what a test has killed. Controllers of a cluster whose API server was away take their time, so all of it is started anew.
+func (f *federation) mends(t *testing.T, cluster string) {
+	t.Helper()
+	f.Kill(t, cluster)
+	f.Start(t, cluster)
+}
+
 // TestAMemberIsLost: its Pods are gone, its API server does not say so, and it takes the control plane to tell the others.
 func TestAMemberIsLost(t *testing.T) {
 	f, ns := federate(t)
@@ -213,7 +254,7 @@ func TestAMemberIsLost(t *testing.T) {
 	l := loadOn(t, inHost, address)
 	began := time.Now()
 	f.Kill(t, other)
-	t.Cleanup(func() { f.Start(t, other) })
+	t.Cleanup(func() { f.mends(t, other) })
 	settled(t, l, host)
 	t.Logf("the cluster was lost: %+v of %d requests", l.Answers().Moved(began, host), len(l.Stop()))
 	f.Start(t, other)
