@@ -47,7 +47,6 @@ func newMember(of *Members, name string) *member {
 
 // update takes what is now known of the cluster and says whether that may change a decision.
 func (m *member) update(ctx context.Context, info cluster.Member, gates Gates) (changed bool) {
-	described := m.describe()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	old := m.info
@@ -55,6 +54,7 @@ func (m *member) update(ctx context.Context, info cluster.Member, gates Gates) (
 	if presence(old) != presence(info) {
 		m.learnt = time.Now()
 	}
+	described := m.describeLocked() // since when it is so depends on what it is now
 	if old.ID != "" && info.ID != "" && old.ID != info.ID {
 		m.stop()
 		m.before, m.nodes = nil, nil // it is another cluster
@@ -71,13 +71,17 @@ func (m *member) update(ctx context.Context, info cluster.Member, gates Gates) (
 
 // describe reads the cluster's record anew and says whether it says something else.
 func (m *member) describe() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.describeLocked()
+}
+
+func (m *member) describeLocked() bool {
 	c := m.of.opts.Record(m.name)
 	if c == nil {
 		return false // it is being deleted: what it said last counts
 	}
 	said, problems := describe(c)
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	said.Since = since(c, presence(m.info), m.learnt)
 	changed := !reflect.DeepEqual(m.said, said)
 	m.said = said
