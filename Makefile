@@ -61,7 +61,7 @@ test: build lint gen-check packages ## everything that CI runs: vet, lint, unit 
 	go vet ./...
 	cd lab && $(GOTEST) -vet=off ./...
 	$(MAKE) dns-test
-	$(GOTEST) -p 2 ./test/story ./test/takeover ./internal/cli $$(go list ./... | grep -v /test/fault)
+	$(GOTEST) -p 2 ./test/story ./test/discovery ./test/takeover ./internal/cli $$(go list ./... | grep -v /test/fault)
 
 packages:
 	@test/packages.sh || true
