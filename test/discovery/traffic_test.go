@@ -87,6 +87,16 @@ func (f *federation) reaches(t *testing.T, c *http.Client, address string, want 
 	})
 }
 
+// runsInBoth exports it in both clusters and waits until clients in the host reach all Pods. It returns such a client, and the address.
+func (f *federation) runsInBoth(t *testing.T, w web) (*http.Client, string) {
+	t.Helper()
+	f.export(t, host, w)
+	f.export(t, other, w)
+	inHost, address := traffic.Client(f.Proxy(t, host)), f.address(t, host, w.namespace, 80)
+	f.reaches(t, inHost, address, map[string]int{host: 2, other: 2})
+	return inHost, address
+}
+
 // loadOn is the load of four clients that hardly rest.
 func loadOn(t *testing.T, c *http.Client, address string) *traffic.Load {
 	return traffic.Start(t.Context(), 4, 2*time.Millisecond, c, address)
@@ -181,11 +191,7 @@ func TestTheSameZoneIsPreferred(t *testing.T) {
 // TestPodsBehindNodePorts: no way leads to the Pods of a cluster but by its nodes.
 func TestPodsBehindNodePorts(t *testing.T) {
 	f, ns := federate(t)
-	w := web{namespace: ns}
-	f.export(t, host, w)
-	f.export(t, other, w)
-	inHost := traffic.Client(f.Proxy(t, host))
-	f.reaches(t, inHost, f.address(t, host, ns, 80), map[string]int{host: 2, other: 2})
+	inHost, address := f.runsInBoth(t, web{namespace: ns})
 	pod := f.kubectl(t, other, "-n", ns, "get", "pods", "-o", "jsonpath={.items[0].status.podIP}")
 
 	const reach = "discovery.kubefed.io/reachability"
@@ -198,18 +204,13 @@ func TestPodsBehindNodePorts(t *testing.T) {
 	if a := traffic.Ask(t.Context(), inHost, "http://"+pod+":8080/"); a.Err == nil {
 		t.Fatalf("the way to the Pods of %s is not cut", other)
 	}
-	f.reaches(t, inHost, f.address(t, host, ns, 80), map[string]int{host: 2, other: 2})
+	f.reaches(t, inHost, address, map[string]int{host: 2, other: 2})
 }
 
 // TestAMembersControlPlaneIsAway: its Pods are not, so nothing changes for those who ask them.
 func TestAMembersControlPlaneIsAway(t *testing.T) {
 	f, ns := federate(t)
-	w := web{namespace: ns}
-	f.export(t, host, w)
-	f.export(t, other, w)
-	inHost := traffic.Client(f.Proxy(t, host))
-	address := f.address(t, host, ns, 80)
-	f.reaches(t, inHost, address, map[string]int{host: 2, other: 2})
+	inHost, address := f.runsInBoth(t, web{namespace: ns})
 	l := loadOn(t, inHost, address)
 	f.Kill(t, other, lab.APIServer)
 	t.Cleanup(func() { f.mends(t, other) })
@@ -245,12 +246,7 @@ func (f *federation) mends(t *testing.T, cluster string) {
 // TestAMemberIsLost: its Pods are gone, its API server does not say so, and it takes the control plane to tell the others.
 func TestAMemberIsLost(t *testing.T) {
 	f, ns := federate(t)
-	w := web{namespace: ns, rash: true}
-	f.export(t, host, w)
-	f.export(t, other, w)
-	inHost := traffic.Client(f.Proxy(t, host))
-	address := f.address(t, host, ns, 80)
-	f.reaches(t, inHost, address, map[string]int{host: 2, other: 2})
+	inHost, address := f.runsInBoth(t, web{namespace: ns, rash: true})
 	l := loadOn(t, inHost, address)
 	began := time.Now()
 	f.Kill(t, other)
