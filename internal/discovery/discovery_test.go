@@ -120,7 +120,9 @@ func TestConflicts(t *testing.T) {
 			"ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080", "InternalTrafficPolicyConflict",
 		},
 		"distribution": {
-			func(s *corev1.Service) { s.Spec.TrafficDistribution = new(corev1.ServiceTrafficDistributionPreferSameZone) },
+			func(s *corev1.Service) {
+				s.Spec.TrafficDistribution = new(corev1.ServiceTrafficDistributionPreferSameZone)
+			},
 			"ClusterSetIP http=80/TCP ip from a,b a:10.1.0.1:8080 b:10.2.0.1:8080", "TrafficDistributionConflict",
 		},
 		"external name": {

@@ -41,16 +41,42 @@ func TestScale(t *testing.T) {
 	start := time.Now()
 	f.fill(namespaces)
 	t.Logf("made %d services with %d endpoints after %v", scaleNamespaces*scaleServices, scaleNamespaces*scaleServices*scaleEndpoints, time.Since(start))
-	lab.Eventually(t, 5*time.Minute, "all slices in b", func(ctx context.Context) error {
-		list, err := f.core("b").DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{LabelSelector: mcsv1.LabelSourceCluster + "=a"})
-		if err == nil && len(list.Items) < scaleNamespaces*scaleServices {
-			err = fmt.Errorf("%d", len(list.Items))
-		}
-		return err
-	})
+	for _, in := range []string{"a", "b"} {
+		lab.Eventually(t, 5*time.Minute, "all slices in "+in, func(ctx context.Context) error {
+			list, err := f.core(in).DiscoveryV1().EndpointSlices("").List(ctx, metav1.ListOptions{LabelSelector: mcsv1.LabelSourceCluster + "=a"})
+			if err == nil && len(list.Items) < scaleNamespaces*scaleServices {
+				err = fmt.Errorf("%d", len(list.Items))
+			}
+			return err
+		})
+		lab.Eventually(t, 5*time.Minute, "all imports to be told in "+in, func(ctx context.Context) error { return f.allTold(ctx, in) })
+	}
 	t.Logf("imported in both members after %v: %s", time.Since(start), memory())
 	f.measureChanges(namespaces)
 	t.Logf("after changes: %s", memory())
+}
+
+// allTold says that every import and export has its conditions.
+func (f *federation) allTold(ctx context.Context, in string) error {
+	imports, err := f.mcs(in).MulticlusterV1beta1().ServiceImports("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	exports, err := f.mcs(in).MulticlusterV1beta1().ServiceExports("").List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return err
+	}
+	told := 0
+	for _, i := range imports.Items {
+		told += len(i.Status.Conditions)
+	}
+	for _, e := range exports.Items {
+		told += len(e.Status.Conditions)
+	}
+	if want := len(imports.Items) + 3*len(exports.Items); len(imports.Items) < scaleNamespaces*scaleServices || told < want {
+		return fmt.Errorf("%d imports, %d of %d conditions", len(imports.Items), told, want)
+	}
+	return nil
 }
 
 // fill makes the services, some at the same time.

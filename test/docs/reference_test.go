@@ -176,7 +176,7 @@ func errorsPage(t *testing.T) string {
 }
 
 // tellers are the packages whose words users meet.
-var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa", "discovery/plan/naming", "discovery/plan/zone", "discovery/records", "discovery/rfc2136"}
+var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa", "discovery/plan/naming", "discovery/plan/zone", "discovery/records", "discovery/rfc2136", "discovery/members"}
 
 // unread are words of those packages that no user meets in a status, a condition or an event.
 var unread = words(`
@@ -184,7 +184,7 @@ var unread = words(`
 	InSync Creating Updating Claiming Deleted Deselected Owed Gone Orphaned HostNamespace Adopted Unclaimed Synced Waiting
 	Creation Deletion LabelRemoval TimedOut True False Unknown Normal Warning
 	DeleteOptions Status Deployment ReplicaSet FederatedDeployment FederatedReplicaSet KubeFedCluster ReplicaSchedulingPreference
-	Propagate Probe Schedule Publish Probing Recovering IdentityNotPinned NotAfter NotBefore SubjectName ValidityPeriod
+	Propagate Probe Schedule Publish Discover Probing Recovering IdentityNotPinned NotAfter NotBefore SubjectName ValidityPeriod
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
 	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover PropagatedVersion PropagatedVersions ClusterPropagatedVersion
 	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress

@@ -49,19 +49,19 @@ func condition(kind mcsv1.ServiceExportConditionType, is bool, reason mcsv1.Serv
 
 // readiness says whether the service has come into all clusters that are to have it.
 func readiness(w World, s Settings, m merged, n int) metav1.Condition {
-	if problems := append(ownProblems(w, m, n), problems(w, s)...); len(problems) > 0 {
+	if problems := append(ownProblems(m, n), problems(w, s)...); len(problems) > 0 {
 		return condition(mcsv1.ServiceExportConditionReady, false, mcsv1.ServiceExportReasonFailed, limited(problems))
 	}
 	return condition(mcsv1.ServiceExportConditionReady, true, mcsv1.ServiceExportReasonExported, "every cluster that is there and has the namespace imports the service")
 }
 
 // ownProblems are why others do not come to this cluster's endpoints.
-func ownProblems(w World, m merged, n int) []string {
+func ownProblems(m merged, n int) []string {
 	for _, e := range m.exporters {
 		if e.n != n || e.cluster.Reach == Flat {
 			continue
 		}
-		if _, _, problem := front(w, m, e, e.cluster.Reach); problem != "" {
+		if _, _, problem := front(m, e, e.cluster.Reach); problem != "" {
 			return []string{problem}
 		}
 	}

@@ -180,7 +180,7 @@ func sliceNamed(w World, e exporter, source string, family discoveryv1.AddressTy
 
 // frontSlices stand for all endpoints of the exporter: the nodes' addresses with the node ports, or those of the load balancer.
 func frontSlices(w World, m merged, e exporter, reach Reach) []*discoveryv1.EndpointSlice {
-	addresses, ports, problem := front(w, m, e, reach)
+	addresses, ports, problem := front(m, e, reach)
 	if problem != "" {
 		return nil
 	}
@@ -202,7 +202,7 @@ func frontSlices(w World, m merged, e exporter, reach Reach) []*discoveryv1.Endp
 }
 
 // front are the addresses and ports at which an exporter is reached from outside, or why there are none.
-func front(w World, m merged, e exporter, reach Reach) (addresses []string, ports []discoveryv1.EndpointPort, problem string) {
+func front(m merged, e exporter, reach Reach) (addresses []string, ports []discoveryv1.EndpointPort, problem string) {
 	for _, declared := range e.service.Spec.Ports {
 		p := importPort(declared)
 		if !m.serves[e.cluster.Name][p.Name] {

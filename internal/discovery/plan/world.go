@@ -52,11 +52,11 @@ const (
 type Reach string
 
 const (
-	// Flat: by the Pods' own addresses.
+	// Flat is by the Pods' own addresses.
 	Flat Reach = "flat"
-	// NodePort: by the nodes' addresses and the Service's node ports.
+	// NodePort is by the nodes' addresses and the Service's node ports.
 	NodePort Reach = "nodePort"
-	// LoadBalancer: by the addresses in the Service's status.loadBalancer.
+	// LoadBalancer is by the addresses in the Service's status.loadBalancer.
 	LoadBalancer Reach = "loadBalancer"
 )
 
