@@ -62,7 +62,7 @@ func define(ctx context.Context, of dynamic.Interface, wanted *unstructured.Unst
 		return nil
 	}
 	if apierrors.IsForbidden(err) {
-		return fmt.Errorf("the CustomResourceDefinition %s is missing or old, and may not be installed: join the cluster again with kubefedctl join, or install it there yourself from sigs.k8s.io/mcs-api: %w", name, err)
+		return fmt.Errorf("the CustomResourceDefinition %s is missing or old, and may not be installed: join the cluster again with kubefedctl join --error-on-existing=false, or install it there yourself from sigs.k8s.io/mcs-api: %w", name, err)
 	}
 	if err != nil {
 		return fmt.Errorf("install the CustomResourceDefinition %s: %w", name, err)

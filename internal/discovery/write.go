@@ -234,7 +234,7 @@ func problemOf(err error) *problem {
 	var status apierrors.APIStatus
 	switch {
 	case apierrors.IsForbidden(err):
-		p.words += ": join the cluster again with kubefedctl join, which grants what multi-cluster services need"
+		p.words += ": join the cluster again with kubefedctl join --error-on-existing=false, which grants what multi-cluster services need"
 	case apierrors.IsInvalid(err) && errors.As(err, &status) && status.Status().Details != nil:
 		for _, cause := range status.Status().Details.Causes {
 			p.family = p.family || strings.HasPrefix(cause.Field, "spec.ipFamil")

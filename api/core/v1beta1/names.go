@@ -96,6 +96,9 @@ const (
 // Nothing without it is changed or removed.
 const ControlPlaneLabel = "discovery.kubefed.io/control-plane"
 
+// PrecedenceAnnotation (Hansa) on a ServiceImport that discovery has written is the ID of the cluster whose export took precedence.
+const PrecedenceAnnotation = "discovery.kubefed.io/precedence"
+
 // SliceManager (Hansa) is the value of endpointslice.kubernetes.io/managed-by on the EndpointSlices that discovery writes into members.
 const SliceManager = "discovery.kubefed.io"
 

@@ -95,6 +95,16 @@ func (h *holdings) seen() bool {
 		absentOrSynced(h.exports.State(), h.exports.Len()) && absentOrSynced(h.imports.State(), h.imports.Len())
 }
 
+// denied is the first list that the member refuses; nil if there is none.
+func (h *holdings) denied() error {
+	for _, s := range []observe.State{h.services.State(), h.slices.State(), h.namespaces.State(), h.exports.State(), h.imports.State(), h.ingresses.State()} {
+		if !s.Synced && s.Err != nil && apierrors.IsForbidden(s.Err) {
+			return s.Err
+		}
+	}
+	return nil
+}
+
 // absentOrSynced: where a type is not served there is nothing of it, unless there was before.
 func absentOrSynced(s observe.State, n int) bool {
 	return s.Synced || n == 0 && s.Err != nil && apierrors.IsNotFound(s.Err)

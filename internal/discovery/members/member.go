@@ -37,6 +37,8 @@ type member struct {
 	problems []string
 	// trouble is why the member could not be prepared.
 	trouble error
+	// denied is why it cannot be watched.
+	denied string
 }
 
 func newMember(of *Members, name string) *member {
@@ -237,6 +239,7 @@ func (m *member) nodesChanged() {
 // moved looks whether all lists have been read. What has vanished while the member was away is told then.
 func (m *member) moved() {
 	m.nodesChanged()
+	m.barred()
 	m.mu.Lock()
 	if m.now == nil || !m.now.seen() {
 		m.mu.Unlock()
@@ -247,6 +250,29 @@ func (m *member) moved() {
 	m.mu.Unlock()
 	if was != nil {
 		was.keys(true, m.of.wake)
+	}
+	m.of.wakeAll()
+}
+
+// barred notes that the member refuses a list, or does not any more.
+func (m *member) barred() {
+	m.mu.Lock()
+	if m.now == nil {
+		m.mu.Unlock()
+		return
+	}
+	was := m.denied
+	m.denied = ""
+	if err := m.now.denied(); err != nil {
+		m.denied = err.Error() + ": join the cluster again with kubefedctl join --error-on-existing=false, which grants what multi-cluster services need"
+	}
+	now := m.denied
+	m.mu.Unlock()
+	if now == was {
+		return
+	}
+	if now != "" {
+		m.of.tell(m.name, ReasonNotPrepared, now)
 	}
 	m.of.wakeAll()
 }
@@ -263,6 +289,7 @@ func (m *member) clusterLocked() plan.Cluster {
 	out.Name = m.name
 	out.Presence = presence(m.info)
 	out.Nodes = m.nodes
+	out.Trouble = m.denied
 	if m.trouble != nil {
 		out.Trouble = m.trouble.Error()
 	}
@@ -311,7 +338,7 @@ func (m *member) concerns(key types.NamespacedName) bool {
 func (m *member) listing() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return presence(m.info) == plan.Unmet || m.now != nil && !m.now.seen() && m.trouble == nil
+	return presence(m.info) == plan.Unmet || m.now != nil && !m.now.seen() && m.trouble == nil && m.denied == ""
 }
 
 var errAway = errors.New("the cluster is not ready")

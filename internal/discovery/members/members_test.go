@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -143,5 +144,37 @@ func settle(t *testing.T, told <-chan struct{}, check func() error) {
 		case <-ctx.Done():
 			t.Fatal(err)
 		}
+	}
+}
+
+// TestDenied: a member that refuses to be watched is not seen, others are, and what to do is told.
+func TestDenied(t *testing.T) {
+	l := clusters(t)
+	r := &records{list: map[string]*fedv1.KubeFedCluster{}}
+	r.set("a", map[string]string{fedv1.WeightAnnotation: "much"})
+	r.set("b", nil)
+	type word struct{ member, reason string }
+	words := make(chan word, 10)
+	m := members.New(t.Context(), members.Options{
+		Record: r.get, Log: testr.New(t),
+		Tell: func(member, reason, _ string) { words <- word{member, reason} },
+	})
+	m.Switch(members.Gates{Services: true})
+	nobody := l.Config("b")
+	nobody.Impersonate.UserName = "nobody"
+	m.ClusterChanged(cluster.Member{Name: "a", ID: "1", Ready: true, Config: l.Config("a")})
+	m.ClusterChanged(cluster.Member{Name: "b", ID: "2", Ready: true, Config: nobody})
+	m.Known()
+	key := types.NamespacedName{Namespace: "default", Name: "kubernetes"}
+	lab.Eventually(t, time.Minute, "one member to be seen, and one to be told of", func(context.Context) error {
+		w := m.World(key)
+		if !m.Settled() || !w.Sources[0].Seen || w.Sources[0].Service == nil || w.Sources[1].Seen || !strings.Contains(w.Clusters[1].Trouble, "kubefedctl join") {
+			return fmt.Errorf("settled %t, %+v, %+v", m.Settled(), w.Sources, w.Clusters)
+		}
+		return nil
+	})
+	told := map[word]bool{<-words: true, <-words: true}
+	if !told[word{"a", members.ReasonAnnotationIgnored}] || !told[word{"b", members.ReasonNotPrepared}] {
+		t.Errorf("told %v", told)
 	}
 }

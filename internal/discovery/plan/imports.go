@@ -32,8 +32,17 @@ func importFor(w World, s Settings, m merged, n int) *mcsv1.ServiceImport {
 		out.Spec.IPs = slices.DeleteFunc(slices.Clone(derived.Spec.ClusterIPs), func(ip string) bool { return ip == corev1.ClusterIPNone })
 		out.Spec.IPFamilies = slices.DeleteFunc(slices.Clone(m.spec.IPFamilies), func(f corev1.IPFamily) bool { return !slices.Contains(derived.Spec.IPFamilies, f) })
 	}
-	out.Annotations = with(m.annotations, fedv1.AppliedAnnotation, digestOf(out.Labels, m.annotations, out.Spec))
+	out.Annotations = with(m.annotations, fedv1.PrecedenceAnnotation, precedence(w, s, m))
+	out.Annotations[fedv1.AppliedAnnotation] = digestOf(out.Labels, out.Annotations, out.Spec)
 	return out
+}
+
+// precedence is the ID of the cluster whose export counts; while an older one may be there that is not known, it stays what it was.
+func precedence(w World, s Settings, m merged) string {
+	if base := baseOf(w, s); m.blind && base != nil {
+		return base.Annotations[fedv1.PrecedenceAnnotation]
+	}
+	return m.exporters[0].cluster.ID
 }
 
 func with(in map[string]string, key, value string) map[string]string {

@@ -10,6 +10,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	mcsv1 "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
+
+	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
 
 // merged is what the exports of all clusters come to. The rules are those of KEP-1645: the oldest export takes precedence.
@@ -46,20 +48,40 @@ func invalid(s Source) (mcsv1.ServiceExportConditionReason, string) {
 	}
 }
 
-func exportersOf(w World) []exporter {
+// exportersOf sorts the valid exports by their age. The clock of an API server knows seconds only: of exports of the same second, the one
+// that took precedence before keeps it, so that no later one changes what is served.
+func exportersOf(w World, s Settings) []exporter {
+	before := ""
+	if base := baseOf(w, s); base != nil {
+		before = base.Annotations[fedv1.PrecedenceAnnotation]
+	}
 	var out []exporter
-	for n, s := range w.Sources {
-		if s.Export == nil || s.Export.DeletionTimestamp != nil {
+	for n, source := range w.Sources {
+		if source.Export == nil || source.Export.DeletionTimestamp != nil {
 			continue
 		}
-		if reason, _ := invalid(s); reason == "" {
-			out = append(out, exporter{n: n, cluster: w.Clusters[n], export: s.Export, service: s.Service})
+		if reason, _ := invalid(source); reason == "" {
+			out = append(out, exporter{n: n, cluster: w.Clusters[n], export: source.Export, service: source.Service})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b exporter) int {
-		return cmp.Or(a.export.CreationTimestamp.Compare(b.export.CreationTimestamp.Time), cmp.Compare(a.cluster.Name, b.cluster.Name))
+		return cmp.Or(
+			a.export.CreationTimestamp.Compare(b.export.CreationTimestamp.Time),
+			first(a.cluster.ID == before, b.cluster.ID == before), cmp.Compare(a.cluster.Name, b.cluster.Name))
 	})
 	return out
+}
+
+// first compares what is true before what is not.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case a:
+		return -1
+	default:
+		return 1
+	}
 }
 
 // blind says that a cluster of which nothing is known has left a trace.
@@ -74,14 +96,14 @@ func blind(w World) bool {
 
 func merge(w World, s Settings) merged {
 	m := merged{
-		exporters: exportersOf(w), blind: blind(w),
+		exporters: exportersOf(w, s), blind: blind(w),
 		serves: map[string]map[string]bool{}, conflicts: map[mcsv1.ServiceExportConditionReason][]string{},
 	}
 	if len(m.exporters) == 0 {
 		return m
 	}
-	first := m.exporters[0]
-	m.spec, m.labels, m.annotations = specOf(first.service), first.export.Spec.ExportedLabels, first.export.Spec.ExportedAnnotations
+	oldest := m.exporters[0]
+	m.spec, m.labels, m.annotations = specOf(oldest.service), oldest.export.Spec.ExportedLabels, oldest.export.Spec.ExportedAnnotations
 	if base := baseOf(w, s); m.blind && base != nil {
 		// What the unknown exporter has brought in stays until it is known again.
 		m.spec = *base.Spec.DeepCopy()

@@ -37,7 +37,7 @@ func drawCluster(t *rapid.T, name string) clusterFile {
 	if rapid.IntRange(0, 3).Draw(t, "exports") == 0 {
 		return f
 	}
-	f.Export = rapid.SampledFrom([]string{"1h", "2h", "3h"}).Draw(t, "age")
+	f.Export = fmt.Sprintf("%dh%dm", rapid.IntRange(1, 3).Draw(t, "age"), name[0]-'a') // no two of the same second: there, who came first counts
 	f.Labels = rapid.SampledFrom([]map[string]string{nil, {"l": "1"}, {"l": "2"}}).Draw(t, "labels")
 	spec := corev1.ServiceSpec{
 		Type:            rapid.SampledFrom([]corev1.ServiceType{corev1.ServiceTypeClusterIP, corev1.ServiceTypeNodePort, corev1.ServiceTypeExternalName}).Draw(t, "type"),

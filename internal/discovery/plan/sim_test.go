@@ -326,7 +326,7 @@ func importWords(i *mcsv1.ServiceImport) []string {
 	out = append(out, specWords(i.Spec.SessionAffinity, i.Spec.SessionAffinityConfig, i.Spec.InternalTrafficPolicy, i.Spec.TrafficDistribution)...)
 	for _, m := range []map[string]string{i.Labels, i.Annotations} {
 		for _, k := range slices.Sorted(maps.Keys(m)) {
-			if k != fedv1.ControlPlaneLabel && k != fedv1.AppliedAnnotation {
+			if k != fedv1.ControlPlaneLabel && k != fedv1.PrecedenceAnnotation && k != fedv1.AppliedAnnotation {
 				out = append(out, k+"="+m[k])
 			}
 		}
