@@ -303,3 +303,41 @@ func TestDrain(t *testing.T) {
 	f.annotate("a", nil)
 	f.want("b", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080")
 }
+
+// TestRepair: what somebody removes or changes of what discovery has written comes back as it was.
+func TestRepair(t *testing.T) {
+	f := newFederation(t, clusters(t), patient)
+	ns := f.namespace("repair", "a", "b")
+	f.serve("a", ns, web(), "10.1.0.1")
+	f.export("a", ns, "web")
+	whole := "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080"
+	f.want("b", ns, "web", whole)
+	slices := f.core("b").DiscoveryV1().EndpointSlices(ns)
+	list, err := slices.List(t.Context(), metav1.ListOptions{})
+	must(t, err)
+	changed := list.Items[0]
+	changed.Endpoints[0].Addresses[0] = "10.6.6.6"
+	_, err = slices.Update(t.Context(), &changed, metav1.UpdateOptions{FieldManager: "mallory"})
+	must(t, err)
+	f.want("b", ns, "web", whole)
+
+	imports := f.mcs("b").MulticlusterV1beta1().ServiceImports(ns)
+	before, err := imports.Get(t.Context(), "web", metav1.GetOptions{})
+	must(t, err)
+	must(t, imports.Delete(t.Context(), "web", metav1.DeleteOptions{}))
+	lab.Eventually(t, long, "another import, which owns what is behind it", func(ctx context.Context) error {
+		after, err := imports.Get(ctx, "web", metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		list, err := slices.List(ctx, metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		if after.UID == before.UID || len(list.Items) != 1 || list.Items[0].OwnerReferences[0].UID != after.UID {
+			return fmt.Errorf("import %s, slices %+v", after.UID, list.Items)
+		}
+		return nil
+	})
+	f.want("b", ns, "web", whole)
+}

@@ -1,6 +1,7 @@
 package join
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -60,6 +61,28 @@ func TestScopedRightsCoverTheEnabledTypesByGroup(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{": namespaces,secrets", "apps: deployments,replicasets"}, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// What a feature gate needs is granted only while it is on.
+func TestScopedRightsCoverTheGates(t *testing.T) {
+	groups := func(gates ...fedv1.FeatureGatesConfig) []string {
+		var out []string
+		for _, r := range scopedRules(known{gates: gates})[len(healthRules())+1:] {
+			out = append(out, r.APIGroups[0]+": "+strings.Join(r.Resources, ","))
+		}
+		return out
+	}
+	for _, off := range [][]fedv1.FeatureGatesConfig{nil, {{Name: fedv1.GateCrossClusterServiceDiscovery, Configuration: fedv1.Disabled}}} {
+		if got := groups(off...); len(got) > 0 {
+			t.Errorf("with %v: %v", off, got)
+		}
+	}
+	on := groups(fedv1.FeatureGatesConfig{Name: fedv1.GateCrossClusterServiceDiscovery, Configuration: fedv1.Enabled}, fedv1.FeatureGatesConfig{Name: fedv1.GateFederatedIngress, Configuration: fedv1.Enabled})
+	for _, want := range []string{": services", "discovery.k8s.io: endpointslices", "multicluster.x-k8s.io: serviceimports", "networking.k8s.io: ingresses"} {
+		if !slices.Contains(on, want) {
+			t.Errorf("%q is not among %q", want, on)
+		}
 	}
 }
 
