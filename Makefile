@@ -72,6 +72,7 @@ fault: build ## what happens when members, links, the host or the control plane 
 test-all: test chart-test nodes-test ## the long suites as well
 	HANSA_LONG=1 $(GOTEST) -timeout 60m ./test/fault
 	HANSA_LONG=1 $(GOTEST) -v -run Scale ./internal/discovery
+	cd dns && HANSA_LONG=1 $(GOTEST) -v -run Scale .
 
 chart-test: build ## the Helm chart, with Helm's library on real API servers (the first build takes 2 minutes of CPU time)
 	cd test/chart && go vet ./... && $(GOTEST) ./...

@@ -304,7 +304,7 @@ func world(t *testing.T, l *lab.Lab) (ns, address string) {
 func connect(t *testing.T, l *lab.Lab) client.Client {
 	t.Helper()
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextv1.AddToScheme, mcsv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, apiextv1.AddToScheme, mcsv1.Install} {
 		if err := add(scheme); err != nil {
 			t.Fatal(err)
 		}
