@@ -31,10 +31,15 @@ type Outcome struct {
 	Paused []string
 	// Owned is the number of record sets that are ours; nil if it is not known.
 	Owned *int
-	// Changed is the number of names that were written.
-	Changed int
+	// Changed is the number of names that were written, Deleted of those that were deleted.
+	Changed, Deleted int
 	// Serial of the zone as it was read, before what was changed; only if nothing was.
 	Serial uint32
+}
+
+// done says that all was done that can be: trying again soon would not help.
+func (o Outcome) done() bool {
+	return o.Fault == nil || o.Fault.Reason == NamesRefused || o.Fault.Reason == DeletionPaused
 }
 
 // Publish makes a zone hold what it should. It reads all of it first: nothing is written to what is not known. Where somebody else writes at
@@ -43,9 +48,10 @@ func Publish(ctx context.Context, z Zone) Outcome {
 	const most = 3
 	var out Outcome
 	for range most {
-		changed := out.Changed
+		before := out
 		out = once(ctx, z)
-		out.Changed += changed
+		out.Changed, out.Deleted = out.Changed+before.Changed, out.Deleted+before.Deleted
+		z.Options.Deleted += out.Deleted - before.Deleted
 		if !slices.ContainsFunc(out.Refused, func(r zone.Refusal) bool { return r.Reason == ZoneChanged }) {
 			break
 		}
@@ -66,6 +72,11 @@ func once(ctx context.Context, z Zone) Outcome {
 	out := Outcome{Refused: append(refused, p.Refused...), Paused: p.Paused, Owned: &p.Owned, Serial: serial}
 	left, err := z.Server.Update(ctx, p.Steps)
 	out.Changed = len(p.Steps) - len(left)
+	for _, name := range p.Deleted {
+		if left[name] == nil {
+			out.Deleted++
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(left)) {
 		fault := faultOf(left[name])
 		out.Refused = append(out.Refused, zone.Refusal{Name: name, Reason: fault.Reason, Message: fault.Message})
@@ -79,12 +90,25 @@ func once(ctx context.Context, z Zone) Outcome {
 	case len(left) > 0 && len(left) == len(p.Steps):
 		out.Fault = faultOf(left[out.Refused[slices.IndexFunc(out.Refused, func(r zone.Refusal) bool { return left[r.Name] != nil })].Name])
 		out.Owned = nil
-	case len(out.Refused) > 0:
-		out.Fault = &Fault{Reason: NamesRefused, Message: "names are not published: " + words(out.Refused), Stalls: !all(out.Refused, ZoneChanged)}
-	case len(out.Paused) > 0:
-		out.Fault = &Fault{Reason: DeletionPaused, Stalls: true, Message: fmt.Sprintf("more than half of the names here would be deleted, among them %s: annotate the DNSProvider with %s to approve of it", few(out.Paused), approval)}
+	case len(out.Refused)+len(out.Paused) > 0:
+		out.Fault = reservations(out)
 	}
 	return out
+}
+
+// reservations say what was left out of what else was done.
+func reservations(out Outcome) *Fault {
+	f := &Fault{Reason: DeletionPaused, Stalls: len(out.Paused) > 0 || !all(out.Refused, ZoneChanged)}
+	var texts []string
+	if len(out.Refused) > 0 {
+		f.Reason = NamesRefused
+		texts = append(texts, "names are not published: "+words(out.Refused))
+	}
+	if len(out.Paused) > 0 {
+		texts = append(texts, fmt.Sprintf("more than half of the names here would be deleted, among them %s: annotate the DNSProvider with %s to approve of it", few(out.Paused), approval))
+	}
+	f.Message = strings.Join(texts, "; ")
+	return f
 }
 
 func all(list []zone.Refusal, reason string) bool {

@@ -60,6 +60,8 @@ const (
 	settle = 50 * time.Millisecond
 	// period is the time after which a zone is looked at although nothing has happened: somebody may have damaged it.
 	period = time.Minute
+	// window is the time over which deletions are counted.
+	window = 10 * time.Minute
 	// quickest and slowest bound the wait after a failure.
 	quickest, slowest = time.Second, time.Minute
 	// defaultTTL is that of KubeFed's records.
@@ -96,6 +98,8 @@ type provider struct {
 // memory is what was last seen of a zone.
 type memory struct {
 	failures int
+	// deletions are when names were deleted, of each, in the last while.
+	deletions []time.Time
 	// asked is what was asked for when all was as it should be at this serial.
 	asked  Zone
 	serial uint32
@@ -183,8 +187,7 @@ func (p *Publisher) Reconcile(ctx context.Context, name string) (result reconcil
 	}()
 	o, ok := p.providers.Value(p.Namespace, name)
 	if !ok || o.DeletionTimestamp != nil {
-		p.remember(name, memory{})
-		p.metrics.gone(name)
+		p.forget(name)
 		return reconcile.Result{}, nil // what was published stays
 	}
 	sources, known := p.Sources()
@@ -199,21 +202,45 @@ func (p *Publisher) Reconcile(ctx context.Context, name string) (result reconcil
 			return reconcile.Result{RequeueAfter: period}, nil // nothing has happened, here or there
 		}
 	}
-	out := Outcome{Fault: fault}
-	if fault == nil {
-		begin := time.Now()
-		out = Publish(ctx, z)
-		p.metrics.published(name, out, time.Since(begin))
-	}
+	out := p.publish(ctx, name, z, fault)
 	if err := p.tell(ctx, o, z, out); err != nil {
 		return reconcile.Result{}, fmt.Errorf("tell of DNSProvider %s: %w", name, err)
 	}
-	if out.Fault != nil && out.Fault.Reason != NamesRefused && out.Fault.Reason != DeletionPaused {
-		p.remember(name, memory{failures: was.failures + 1})
-		return reconcile.Result{RequeueAfter: min(quickest<<min(was.failures, 10), slowest)}, nil
+	if out.done() {
+		return reconcile.Result{RequeueAfter: period}, nil
 	}
-	p.remember(name, memory{asked: z, serial: out.Serial, whole: out.Fault == nil && out.Changed == 0})
-	return reconcile.Result{RequeueAfter: period}, nil
+	return reconcile.Result{RequeueAfter: min(quickest<<min(was.failures, 10), slowest)}, nil
+}
+
+// publish makes a zone hold what it should, unless a fault is in the way, and remembers what came of it.
+func (p *Publisher) publish(ctx context.Context, name string, z Zone, fault *Fault) Outcome {
+	was := p.recall(name)
+	now := memory{deletions: p.lately(was)}
+	out := Outcome{Fault: fault}
+	if fault == nil {
+		begin := p.now()
+		asked := z
+		asked.Options.Deleted = len(now.deletions)
+		out = Publish(ctx, asked)
+		p.metrics.published(name, out, p.now().Sub(begin))
+	}
+	for range out.Deleted {
+		now.deletions = append(now.deletions, p.now())
+	}
+	if out.done() {
+		now.asked, now.serial, now.whole = z, out.Serial, out.Fault == nil && out.Changed == 0
+	} else {
+		now.failures = was.failures + 1
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.memory[name] = now
+	return out
+}
+
+// lately are the deletions that count.
+func (p *Publisher) lately(m memory) []time.Time {
+	return slices.DeleteFunc(slices.Clone(m.deletions), func(t time.Time) bool { return p.now().Sub(t) > window })
 }
 
 func (p *Publisher) recall(name string) memory {
@@ -222,10 +249,11 @@ func (p *Publisher) recall(name string) memory {
 	return p.memory[name]
 }
 
-func (p *Publisher) remember(name string, m memory) {
+func (p *Publisher) forget(name string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.memory[name] = m
+	delete(p.memory, name)
+	p.metrics.gone(name)
 }
 
 // zone is what a provider asks for; the fault says why it cannot be done.

@@ -59,8 +59,10 @@ func Diff(current []Set, desired []Record, o Options) Plan {
 		}
 		p.Steps = append(p.Steps, step)
 	}
-	if len(deleted) > max(fewDeletions, ours/2) && !o.Approved && o.Policy != discoveryv1alpha1.DNSWithdraw {
-		p.Paused = deleted
+	p.Deleted = deleted
+	many := len(deleted)+o.Deleted > max(fewDeletions, (ours+o.Deleted)/2)
+	if len(deleted) > 0 && many && !o.Approved && o.Policy != discoveryv1alpha1.DNSWithdraw {
+		p.Deleted, p.Paused = nil, deleted
 		p.Steps = slices.DeleteFunc(p.Steps, func(s Step) bool { return slices.Contains(deleted, s.Name) })
 	}
 	return p

@@ -28,6 +28,8 @@ type Options struct {
 	TTL uint32
 	// Approved says that any number of names may be deleted.
 	Approved bool
+	// Deleted is how many names were deleted lately; they count, so that many small steps are no way around the limit.
+	Deleted int
 }
 
 // Record is a Set to be published.
@@ -87,8 +89,8 @@ type Plan struct {
 	Refused []Refusal
 	// Owned is the number of sets that are ours once all steps are taken.
 	Owned int
-	// Paused are the names that would be deleted if so many at once were allowed.
-	Paused []string
+	// Deleted are the names that the steps delete, Paused those that they would if so many at once were allowed; sorted.
+	Deleted, Paused []string
 }
 
 // The types that are published.

@@ -189,10 +189,19 @@ func TestManyDeletionsPause(t *testing.T) {
 	if len(p.Steps) != 0 || len(p.Paused) != 16 {
 		t.Errorf("16 of 30: %s", p.words())
 	}
-	if p := Diff(sets(has...), records(append(want, "n14.ex.com A 2.2.2.2")...), opts); len(p.Steps) != 16 || p.Paused != nil {
+	if p := Diff(sets(has...), records(append(slices.Clone(want), "n14.ex.com A 2.2.2.2")...), opts); len(p.Steps) != 16 || p.Paused != nil {
 		t.Errorf("15 of 30: %s", p.words())
 	}
 	o := opts
+	// 14 of 30 are gone already, 2 more would be more than half.
+	o.Deleted = 14
+	if p := Diff(sets(has[:32]...), records(want...), o); len(p.Paused) != 2 || len(p.Steps) != 0 {
+		t.Errorf("step by step: %s", p.words())
+	}
+	if p := Diff(sets(has[:32]...), records(append(slices.Clone(want), "n14.ex.com A 1.1.1.1")...), o); len(p.Deleted) != 1 || p.Paused != nil {
+		t.Errorf("just half: %s", p.words())
+	}
+	o = opts
 	o.Approved = true
 	if p := Diff(sets(has...), nil, o); len(p.Steps) != 30 {
 		t.Errorf("approved: %s", p.words())
