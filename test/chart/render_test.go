@@ -299,6 +299,40 @@ func TestMonitoring(t *testing.T) {
 	}
 }
 
+// The xDS server is served, announced and let in together, or not at all.
+func TestXDS(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "",
+		"xds: {enabled: true}": "--xds-addr=:18000",
+		"xds: {enabled: true, port: 19000, serverNames: [xds.example.com, 192.0.2.1]}": "--xds-addr=:19000 --xds-server-names=xds.example.com,192.0.2.1",
+	} {
+		objects, _ := render(t, home, text)
+		deployment := toJSON(t, objects["Deployment kubefed-controller-manager"].Object)
+		for _, arg := range strings.Fields(want) {
+			if !strings.Contains(deployment, `"`+arg+`"`) {
+				t.Errorf("%q: no argument %s", text, arg)
+			}
+		}
+		service, served := objects["Service hansa-xds"]
+		if on := want != ""; on != served || on != strings.Contains(deployment, "xds") || on != strings.Contains(toJSON(t, objects["NetworkPolicy kubefed-controller-manager"].Object), `"xds"`) {
+			t.Errorf("%q: a Service %v, want %v, and a port and a way in with it", text, served, on)
+		}
+		if served {
+			if ip, _, _ := unstructured.NestedString(service.Object, "spec", "clusterIP"); ip != "None" {
+				t.Errorf("%q: the Service has the address %q", text, ip)
+			}
+		}
+	}
+	objects, _ := render(t, home, "xds: {enabled: true, service: {type: LoadBalancer, annotations: {a: b}}}")
+	service := objects["Service hansa-xds"]
+	if kind, _, _ := unstructured.NestedString(service.Object, "spec", "type"); kind != "LoadBalancer" || service.GetAnnotations()["a"] != "b" {
+		t.Errorf("the Service is not as asked for: %v", service.Object)
+	}
+	if _, ok, _ := unstructured.NestedString(service.Object, "spec", "clusterIP"); ok {
+		t.Error("a Service of type LoadBalancer must have an address of its own")
+	}
+}
+
 // What goes with the release must not take the federation along.
 func TestWhatStays(t *testing.T) {
 	objects, _ := render(t, home, "")

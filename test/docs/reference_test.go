@@ -176,7 +176,7 @@ func errorsPage(t *testing.T) string {
 }
 
 // tellers are the packages whose words users meet.
-var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa", "discovery/plan/naming", "discovery/plan/zone", "discovery/records", "discovery/rfc2136", "discovery/members"}
+var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa", "discovery/plan/naming", "discovery/plan/zone", "discovery/records", "discovery/rfc2136", "discovery/members", "discovery/xds"}
 
 // unread are words of those packages that no user meets in a status, a condition or an event.
 var unread = words(`
@@ -188,7 +188,8 @@ var unread = words(`
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
 	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover PropagatedVersion PropagatedVersions ClusterPropagatedVersion
 	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress
-	Free Absent Exactly DNSEndpoint DNSProvider ServiceDNSRecord IngressDNSRecord`)
+	Free Absent Exactly DNSEndpoint DNSProvider ServiceDNSRecord IngressDNSRecord
+	Balance Listener RouteConfiguration ClusterLoadAssignment`)
 
 func words(s string) []string { return strings.Fields(s) }
 
