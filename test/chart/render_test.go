@@ -302,7 +302,7 @@ func TestMonitoring(t *testing.T) {
 // The xDS server is served, announced and let in together, or not at all.
 func TestXDS(t *testing.T) {
 	for text, want := range map[string]string{
-		"": "",
+		"":                     "",
 		"xds: {enabled: true}": "--xds-addr=:18000",
 		"xds: {enabled: true, port: 19000, serverNames: [xds.example.com, 192.0.2.1]}": "--xds-addr=:19000 --xds-server-names=xds.example.com,192.0.2.1",
 	} {

@@ -123,17 +123,26 @@ func digestOf(m proto.Message) [sha256.Size]byte {
 	return sha256.Sum256(b)
 }
 
+// mostPlaces bounds what clients can make a server hold: a place takes about 1 KiB for each endpoint.
+const mostPlaces = 500
+
+var errPlaces = fmt.Errorf("there are clients of %d places already: region, zone and cluster of a client must be those of clusters", mostPlaces)
+
 // enter counts a stream of a place, which is served from then on.
-func (s *Server) enter(p placeKey) {
+func (s *Server) enter(p placeKey) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	g := s.places[p]
 	if g == nil {
+		if len(s.places) >= mostPlaces {
+			return errPlaces
+		}
 		g = newGroup(p)
 		s.places[p] = g
 		g.apply(*s.model)
 	}
 	g.streams++
+	return nil
 }
 
 // leave counts it out; a place without clients costs nothing.

@@ -16,6 +16,7 @@ import (
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	discoveryv3 "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/resource/v3"
+	"github.com/go-logr/logr/testr"
 	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -25,6 +26,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/hansa-io/hansa/internal/discovery/balance"
+	"github.com/hansa-io/hansa/internal/discovery/haproxy"
+	"github.com/hansa-io/hansa/internal/discovery/haproxy/feed"
 	xdsserver "github.com/hansa-io/hansa/internal/discovery/xds"
 	"github.com/hansa-io/hansa/internal/discovery/xds/certs"
 	"github.com/hansa-io/hansa/internal/meter"
@@ -345,5 +348,54 @@ func TestLoopback(t *testing.T) {
 		if err := xdsserver.Loopback(address); (err == nil) != ok {
 			t.Errorf("%s: %v", address, err)
 		}
+	}
+}
+
+// TestDriverOfHAProxy: the driver of HAProxy takes all kinds of listeners, and follows.
+func TestDriverOfHAProxy(t *testing.T) {
+	m := proxyModel("192.0.2.1")
+	web := m.Listeners[0].Routes[0].Backends[0]
+	other := balance.Backend{NamespacedName: types.NamespacedName{Namespace: "prod", Name: "other"}, Port: 80, Weight: 3}
+	m.Services[0].Affinity = true
+	m.Services[0].AppProtocol = "kubernetes.io/h2c"
+	m.Services[0].Localities[0].Endpoints = append(m.Services[0].Localities[0].Endpoints, balance.Endpoint{Address: "lb.example.com", Port: 80, Ready: true})
+	m.Listeners = append(m.Listeners,
+		balance.Listener{Name: "prod/gate/routes", Port: 81, Protocol: balance.HTTP, Routes: []balance.Route{
+			{Name: "prod/a", Hosts: []string{"*.example.com", "example.com"}, Matches: []balance.Match{{Exact: "/a"}, {Prefix: "/b", Method: "GET", Headers: []balance.Header{{Name: "X", Value: "y"}}}}, Backends: []balance.Backend{web, other}},
+			{Name: "prod/none"},
+		}},
+		balance.Listener{Name: "prod/gate/tcp", Address: "192.0.2.9", Port: 82, Protocol: balance.TCP, Routes: []balance.Route{{Backends: []balance.Backend{web, other}}}},
+		balance.Listener{Name: "prod/gate/void", Port: 83, Protocol: balance.TCP, Routes: []balance.Route{{}}},
+	)
+	p := newPlane(t, m, nil)
+	got := make(chan haproxy.Config, 100)
+	c := feed.New(feed.Options{
+		Addresses: []string{p.at}, Node: &corev3.Node{Id: "haproxy-1", UserAgentName: "hansa-haproxy"}, Log: testr.New(t),
+		Credentials: func() (credentials.TransportCredentials, error) { return insecure.NewCredentials(), nil },
+		Set:         func(c haproxy.Config) { got <- c },
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() { defer close(ended); c.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-ended })
+	await := func(what string, ok func(haproxy.Config) bool) {
+		t.Helper()
+		for deadline := time.After(30 * time.Second); ; {
+			select {
+			case c := <-got:
+				if ok(c) {
+					return
+				}
+			case <-deadline:
+				t.Fatalf("the driver does not get %s", what)
+			}
+		}
+	}
+	await("four listeners and what they need", func(c haproxy.Config) bool { return len(c.Listeners) == 4 && len(c.Services) == 3 })
+	m.Listeners = m.Listeners[:1]
+	p.server.Set(m)
+	await("fewer listeners", func(c haproxy.Config) bool { return len(c.Listeners) == 1 && len(c.Services) == 1 })
+	if n := c.Stats().Refused; n != 0 {
+		t.Errorf("the driver has refused %d answers: %q", n, p.told.all())
 	}
 }

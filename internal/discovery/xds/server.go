@@ -195,12 +195,16 @@ var errNotLoopback = errors.New("without TLS only an address of loopback is allo
 // callbacks count the streams of each place and hear of refusals.
 func (s *Server) callbacks() server.Callbacks {
 	var streams sync.Map // by id: the place that it counts for
-	open := func(id int64, node *corev3.Node) {
-		if _, known := streams.Load(id); node != nil && !known {
-			p := placeOf(node)
-			streams.Store(id, p)
-			s.enter(p)
+	open := func(id int64, node *corev3.Node) error {
+		if _, known := streams.Load(id); known || node == nil {
+			return nil
 		}
+		p := placeOf(node)
+		err := s.enter(p)
+		if err == nil {
+			streams.Store(id, p)
+		}
+		return err
 	}
 	closed := func(id int64) {
 		if p, known := streams.LoadAndDelete(id); known {
@@ -209,20 +213,18 @@ func (s *Server) callbacks() server.Callbacks {
 	}
 	return server.CallbackFuncs{
 		StreamRequestFunc: func(id int64, r *discoveryv3.DiscoveryRequest) error {
-			open(id, r.GetNode())
 			if r.GetErrorDetail() != nil {
 				s.refused(r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail().GetMessage())
 			}
-			return nil
+			return open(id, r.GetNode())
 		},
 		StreamClosedFunc: func(id int64, _ *corev3.Node) { closed(id) },
 		// The ids of the two kinds of stream are counted apart.
 		StreamDeltaRequestFunc: func(id int64, r *discoveryv3.DeltaDiscoveryRequest) error {
-			open(-id, r.GetNode())
 			if r.GetErrorDetail() != nil {
 				s.refused(r.GetNode(), r.GetTypeUrl(), r.GetErrorDetail().GetMessage())
 			}
-			return nil
+			return open(-id, r.GetNode())
 		},
 		DeltaStreamClosedFunc: func(id int64, _ *corev3.Node) { closed(-id) },
 	}

@@ -3,6 +3,7 @@ package xds
 import (
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -70,7 +71,7 @@ const mostRefusals = 1000
 
 // refused takes a refusal: the client stays with what it had.
 func (s *Server) refused(n *corev3.Node, typeURL, why string) {
-	typ := short(typeURL)
+	typ := cut(short(typeURL), 50)
 	if s.metrics.known(typ) {
 		s.metrics.refusals.WithLabelValues(typ).Inc()
 	}
@@ -79,13 +80,22 @@ func (s *Server) refused(n *corev3.Node, typeURL, why string) {
 	if s.told.refusals == nil || len(s.told.refusals) >= mostRefusals {
 		s.told.refusals = map[string]bool{}
 	}
-	key := typ + " " + n.GetUserAgentName() + " " + why
+	agent, client, why := cut(n.GetUserAgentName(), 50), cut(n.GetId(), 100), cut(why, 600)
+	key := typ + " " + agent + " " + why
 	if s.told.refusals[key] {
 		return
 	}
 	s.told.refusals[key] = true
-	s.o.Log.Info("a client has refused what it was sent and goes on with what it had", "type", typ, "client", n.GetId(), "agent", n.GetUserAgentName(), "why", why)
-	s.tell(ReasonRefused, "a load balancer ("+n.GetUserAgentName()+" "+n.GetId()+") has refused a "+typ+" and goes on with what it had: "+why)
+	s.o.Log.Info("a client has refused what it was sent and goes on with what it had", "type", typ, "client", client, "agent", agent, "why", why)
+	s.tell(ReasonRefused, "a load balancer ("+agent+" "+client+") has refused a "+typ+" and goes on with what it had: "+why)
+}
+
+// cut bounds a text that somebody else has made; an event has room for 1024 bytes.
+func cut(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "…"
+	}
+	return strings.ToValidUTF8(s, "")
 }
 
 // known says that a type is one of ours: clients must not make up labels of metrics.
@@ -108,7 +118,7 @@ func (s *Server) tellProblems(all []string) {
 	for _, p := range all {
 		if _, known := slices.BinarySearch(s.told.problems, p); !known {
 			s.o.Log.Info("something of the model cannot be handed out", "what", p)
-			s.tell(ReasonNotBalanced, p)
+			s.tell(ReasonNotBalanced, cut(p, 900))
 		}
 	}
 	s.told.problems = all
