@@ -45,6 +45,7 @@ type Driver struct {
 	refused  refusal
 	reloaded time.Time
 	retry    time.Duration
+	told     string // what was wrong last, which is logged once
 }
 
 // Stats are what a Driver has done, and how it stands.
@@ -138,11 +139,14 @@ func (d *Driver) pass(ctx context.Context) time.Duration {
 	})
 	switch {
 	case err != nil && ctx.Err() == nil:
-		d.o.Log.Error(err, "HAProxy is not as it should be; it goes on as it is")
+		if err.Error() != d.told {
+			d.o.Log.Error(err, "HAProxy is not as it should be; it goes on as it is")
+		}
+		d.told = err.Error()
 	case got.again > 0:
 		return got.again
 	case got.leaving == 0:
-		d.retry = 0
+		d.retry, d.told = 0, ""
 		return d.o.Resync
 	}
 	d.retry = min(max(2*d.retry, leastRetry), mostRetry)

@@ -14,6 +14,11 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
 	"github.com/hansa-io/hansa/internal/discovery/haproxy"
 )
 
@@ -132,6 +137,34 @@ func TestTCP(t *testing.T) {
 	}
 	if got := asked("127.0.0.1", 5); got["there"] != 5 {
 		t.Errorf("with all endpoints here dead: %v, want all from there", got)
+	}
+}
+
+// Calls of gRPC, which is HTTP/2 on both sides, go through an HTTP listener.
+func TestGRPC(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.71.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := grpc.NewServer()
+	healthpb.RegisterHealthServer(server, health.NewServer())
+	go func() { _ = server.Serve(l) }()
+	t.Cleanup(server.Stop)
+
+	p := start(t)
+	c := p.web(level{{Endpoints: []haproxy.Endpoint{{Address: "127.0.71.1", Port: uint32(l.Addr().(*net.TCPAddr).Port), Usable: true}}}})
+	c.Services[0].HTTP2 = true
+	p.set(c)
+	conn, err := grpc.NewClient(fmt.Sprintf("127.0.0.1:%d", p.port), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	for range 10 {
+		if got, err := healthpb.NewHealthClient(conn).Check(t.Context(), &healthpb.HealthCheckRequest{}); err != nil || got.GetStatus() != healthpb.HealthCheckResponse_SERVING {
+			t.Fatalf("%v, %v", got, err)
+		}
 	}
 }
 
