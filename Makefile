@@ -70,7 +70,7 @@ fault: build ## what happens when members, links, the host or the control plane 
 	$(GOTEST) ./test/fault
 
 test-all: test chart-test nodes-test ## the long suites as well
-	HANSA_LONG=1 $(GOTEST) -timeout 60m ./test/fault
+	HANSA_LONG=1 $(GOTEST) -timeout 60m ./test/fault ./internal/discovery/haproxy/drive
 	HANSA_LONG=1 $(GOTEST) -v -run Scale ./internal/discovery
 	cd dns && HANSA_LONG=1 $(GOTEST) -v -run Scale .
 

@@ -23,23 +23,25 @@ type Files struct {
 
 // File returns the configuration file.
 func (c Config) File(f Files) string {
-	w := &text{}
+	w, pools := &text{}, c.pools()
 	w.line("# Written by hansa haproxy, again with every change: edit another file, and give HAProxy both.")
 	w.line("global")
-	w.line("  setenv %s %s", TopologyVariable, c.Topology())
+	w.line("  setenv %s %s", TopologyVariable, c.topology(pools))
 	w.line("  server-state-file %s", f.State)
 	if f.Socket != "" {
 		w.line("  stats socket %s mode 600 level admin expose-fd listeners", f.Socket)
 	}
 	w.line("")
-	c.body(w, true)
+	c.body(w, pools, true)
 	return w.String()
 }
 
 // Topology names what can only be changed by a reload: equal if and only if that is equal.
-func (c Config) Topology() string {
+func (c Config) Topology() string { return c.topology(c.pools()) }
+
+func (c Config) topology(pools []pool) string {
 	w := &text{}
-	c.body(w, false)
+	c.body(w, pools, false)
 	sum := sha256.Sum256([]byte(w.String()))
 	return hex.EncodeToString(sum[:8])
 }
@@ -93,12 +95,11 @@ func Binds(file string) (addresses []string) {
 }
 
 // body writes all sections but the global one; all are the servers that can be changed at run time, too.
-func (c Config) body(w *text, all bool) {
+func (c Config) body(w *text, pools []pool, all bool) {
 	w.line("defaults hansa")
 	for _, l := range defaults {
 		w.line("  %s", l)
 	}
-	pools := c.pools()
 	if named(pools) {
 		w.line("\nresolvers hansa\n  parse-resolv-conf\n  hold valid 10s")
 	}

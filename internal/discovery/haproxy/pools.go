@@ -90,30 +90,30 @@ func (s Service) servers(from, to int) []server {
 	var out []server
 	for i, places := range s.Levels {
 		level := min(i, levels-1)
-		shares := share(places)
-		for _, p := range places {
-			for _, e := range p.Endpoints {
-				name := e.name()
-				if level < from || level >= to || seen[name] || shares[name] == 0 {
-					continue
-				}
-				seen[name] = true
-				v := server{name: name, at: e.at(), weight: shares[name], backup: level > from, named: e.Named}
-				if v.backup {
-					v.name += "-backup"
-				}
-				out = append(out, v)
+		if level < from || level >= to {
+			continue
+		}
+		for _, v := range share(places) {
+			if seen[v.name] {
+				continue
 			}
+			seen[v.name] = true
+			if v.backup = level > from; v.backup {
+				v.name += "-backup"
+			}
+			out = append(out, v)
 		}
 	}
 	slices.SortFunc(out, func(a, b server) int { return cmp.Compare(a.name, b.name) })
 	return out
 }
 
-// share returns the weights of the endpoints of a level by name, the largest of them 256.
-func share(places []Place) map[string]int {
+// share returns the servers of a level with their weights, the largest of them 256.
+func share(places []Place) []server {
 	weighted := slices.ContainsFunc(places, func(p Place) bool { return p.Weight > 0 })
-	part, most := map[string]float64{}, 0.0
+	var out []server
+	var parts []float64
+	most := 0.0
 	for _, p := range places {
 		sum := 0.0
 		for _, e := range p.Endpoints {
@@ -124,15 +124,14 @@ func share(places []Place) map[string]int {
 			if weighted && sum > 0 {
 				v *= float64(p.Weight) / sum
 			}
-			part[e.name()] = max(part[e.name()], v)
-			most = max(most, v)
+			if v > 0 {
+				out = append(out, server{name: e.name(), at: e.at(), named: e.Named})
+				parts, most = append(parts, v), max(most, v)
+			}
 		}
 	}
-	out := map[string]int{}
-	for name, v := range part {
-		if v > 0 {
-			out[name] = max(1, int(math.Round(v/most*maxWeight)))
-		}
+	for i := range out {
+		out[i].weight = max(1, int(math.Round(parts[i]/most*maxWeight)))
 	}
 	return out
 }
