@@ -139,6 +139,7 @@ func TestChain(t *testing.T) {
 	t.Logf("change of the model until the first answer of a new endpoint: %v", added)
 
 	// The control plane is away: nothing changes, not even if a cluster dies.
+	eventually(t, "no server is leaving any more", func() bool { s := c.driver.Stats(); return s.Current && s.Leaving == 0 })
 	before := c.driver.Stats()
 	c.leave()
 	l.more(t, 500)

@@ -69,6 +69,7 @@ func (c Child) once(ctx context.Context) error {
 		for lines := bufio.NewScanner(out); lines.Scan(); {
 			c.Log.Info(lines.Text(), "from", "haproxy")
 		}
+		_, _ = io.Copy(io.Discard, out) // a line too long to read must not keep HAProxy from writing
 	}()
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("run HAProxy: %w", err)
