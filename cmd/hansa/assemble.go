@@ -112,7 +112,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 	if err := mgr.Add(manager.RunnableFunc(tell.run)); err != nil {
 		return err
 	}
-	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addServices, p.addClusters, p.addApprovals, p.addScheduler, p.addXDS, p.addExposure, p.addPublicDNS, p.addStart} {
+	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addServices, p.addClusters, p.addApprovals, p.addScheduler, p.addXDS, p.addGateway, p.addExposure, p.addPublicDNS, p.addStart} {
 		if err := add(ctx, f); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ const (
 	// retry is the wait after a status could not be written.
 	retry = 2 * time.Second
 	// lookAgain is how often the host is asked which kinds it serves.
-	lookAgain = 10 * time.Second
+	lookAgain = 5 * time.Second
 )
 
 // Services are what the members hold.
