@@ -288,7 +288,7 @@ func loadBalancer() props {
 				"servicePort": {Type: "integer", Format: "int32", Description: "Port of the service that it stands for."},
 			}, "port", "servicePort")),
 		})),
-		"reason":  {Type: "string", Description: "Balanced, PortsTaken, NoAddressPool or NotBalanced."},
+		"reason":  {Type: "string", Description: "Balanced, PortsTaken, NoAddressPool or NothingToBalance."},
 		"message": {Type: "string"},
 	})
 }

@@ -307,9 +307,11 @@ spec: {template: {spec: {ports: [{port: 80}]}}}`)
 	s.says(web, `"port 53 is UDP, which is not balanced"`, "loadBalancer", "message")
 	s.says(asked, `[{"ip":"203.0.113.10","ports":[{"port":30000,"protocol":"TCP","servicePort":80}]}]`, "loadBalancer", "ingress")
 	s.says(edge, "2", "inUse")
+	s.listens(":80 TCP web", ":30000 TCP") // no cluster has wiki yet
+	s.hold("wiki")
 	s.listens(":80 TCP web", ":30000 TCP wiki")
 	s.mu.Lock()
-	if n := len(s.model.Services); n != 1 || s.model.Services[0].Localities[0].Endpoints[0].Address != "10.0.0.1" {
+	if n := len(s.model.Services); n != 2 || s.model.Services[0].Localities[0].Endpoints[0].Address != "10.0.0.1" {
 		t.Errorf("services: %+v", s.model.Services)
 	}
 	if !slices.Contains(s.events, "Normal Balanced: the load balancers answer for it at 203.0.113.10:80") {
@@ -355,7 +357,7 @@ apiVersion: types.kubefed.io/v1beta1
 kind: FederatedService
 metadata: {name: udp, namespace: NS}
 spec: {template: {spec: {type: LoadBalancer, ports: [{port: 53, protocol: UDP}]}}}`)
-	s.says(udp, `"NotBalanced"`, "loadBalancer", "reason")
+	s.says(udp, `"NothingToBalance"`, "loadBalancer", "reason")
 	lab.Eventually(s, within, "the write is in the log", func(context.Context) error {
 		if writes() == before {
 			return errors.New("it is not")

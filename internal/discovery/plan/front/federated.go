@@ -64,8 +64,8 @@ const (
 	PortsTaken Reason = "PortsTaken"
 	// NoAddressPool: there is none, or not the one that is named.
 	NoAddressPool Reason = "NoAddressPool"
-	// NotBalanced: nothing of the service can be.
-	NotBalanced Reason = "NotBalanced"
+	// NothingToBalance: no port of the service can be.
+	NothingToBalance Reason = "NothingToBalance"
 )
 
 // federated is one with what it gets.
@@ -99,7 +99,7 @@ func (m *maker) newFederated(of Federated) *federated {
 		return f
 	}
 	if f.Type == corev1.ServiceTypeExternalName {
-		f.told = &Told{Reason: NotBalanced, Message: "a service of type ExternalName has no endpoints"}
+		f.told = &Told{Reason: NothingToBalance, Message: "a service of type ExternalName has no endpoints"}
 		return f
 	}
 	for _, p := range f.Ports {
@@ -110,7 +110,7 @@ func (m *maker) newFederated(of Federated) *federated {
 		}
 	}
 	if len(f.tcp) == 0 {
-		f.told = &Told{Reason: NotBalanced, Message: cmp.Or(strings.Join(f.rest, "; "), "the template has no ports")}
+		f.told = &Told{Reason: NothingToBalance, Message: cmp.Or(strings.Join(f.rest, "; "), "the template has no ports")}
 	}
 	return f
 }
@@ -216,16 +216,16 @@ func (f *federated) tell() {
 	f.told.Address = strings.Join(all, ",")
 }
 
-// model are the listeners of a service: each takes connections for one port.
-func (f *federated) model() []balance.Listener {
+// model are the listeners of a service: each takes connections for one port. One that no cluster has yet closes them.
+func (m *maker) model(f *federated) []balance.Listener {
 	var out []balance.Listener
 	for _, p := range f.given {
+		to := balance.Route{Name: f.String()}
+		if slices.Contains(m.services[f.NamespacedName], p.ServicePort) {
+			to.Backends = []balance.Backend{{NamespacedName: f.NamespacedName, Port: p.ServicePort, Weight: 1}}
+		}
 		out = append(out, balance.Listener{
-			Name: fmt.Sprintf("%s/service:%d", f, p.ServicePort), Address: f.pool.Spec.Bind, Port: p.Port, Protocol: balance.TCP,
-			Routes: []balance.Route{{
-				Name:     f.String(),
-				Backends: []balance.Backend{{NamespacedName: f.NamespacedName, Port: p.ServicePort, Weight: 1}},
-			}},
+			Name: fmt.Sprintf("%s/service:%d", f, p.ServicePort), Address: f.pool.Spec.Bind, Port: p.Port, Protocol: balance.TCP, Routes: []balance.Route{to},
 		})
 	}
 	return out

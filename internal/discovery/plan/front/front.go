@@ -77,7 +77,7 @@ func Make(w World) Plan {
 	}
 	for _, f := range federated {
 		p.Federated[f.NamespacedName] = f.told
-		p.Listeners = append(p.Listeners, f.model()...)
+		p.Listeners = append(p.Listeners, m.model(f)...)
 	}
 	for _, pool := range w.Pools {
 		p.Pools[pool.Name] = m.poolStatus(pool)
