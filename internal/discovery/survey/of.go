@@ -39,10 +39,10 @@ type Host struct {
 type Member struct {
 	Name, Reachability string
 	// Problem says why it could not be read.
-	Problem  string
-	Exports  []mcsv1.ServiceExport
-	Imports  []mcsv1.ServiceImport
-	Slices   []discoveryv1.EndpointSlice
+	Problem string
+	Exports []mcsv1.ServiceExport
+	Imports []mcsv1.ServiceImport
+	Slices  []discoveryv1.EndpointSlice
 }
 
 // Of is the report on everything that is exposed or exported, and on those services that are asked for by name.
