@@ -83,7 +83,8 @@ const (
 	// ReachabilityAnnotation is how other clusters come to the cluster's Pods: "flat" (their own addresses; absent means this),
 	// "nodePort" or "loadBalancer".
 	ReachabilityAnnotation = "discovery.kubefed.io/reachability"
-	// WeightAnnotation is the cluster's share of what is balanced over clusters, 0 to 1000; absent means 100.
+	// WeightAnnotation is the weight of each of the cluster's endpoints in what load balancers share out over clusters, 0 to 1000; absent means
+	// 100.
 	WeightAnnotation = "discovery.kubefed.io/weight"
 	// DrainAnnotation with "true" asks that no new connections go to the cluster.
 	DrainAnnotation = "discovery.kubefed.io/drain"

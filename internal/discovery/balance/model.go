@@ -26,7 +26,7 @@ type Service struct {
 // Locality is a place with endpoints: one cluster, and one zone in it if the zone is known.
 type Locality struct {
 	Cluster, Region, Zone string
-	// Weight is the cluster's share; 0 gets nothing as long as another locality has healthy endpoints.
+	// Weight is that of each endpoint; 0 gets nothing as long as another locality has healthy endpoints.
 	Weight int
 	// Drain gets no new connections.
 	Drain     bool
@@ -46,8 +46,10 @@ type Endpoint struct {
 type Protocol string
 
 const (
+	// HTTP listeners look at requests.
 	HTTP Protocol = "HTTP"
-	TCP  Protocol = "TCP"
+	// TCP listeners pass bytes on.
+	TCP Protocol = "TCP"
 )
 
 // Listener takes connections at an address.

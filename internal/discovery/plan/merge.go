@@ -163,7 +163,7 @@ func portWords(p mcsv1.ServicePort) string {
 	return words
 }
 
-// mergePorts adds the ports of one exporter. Ports are the same by name first, then by protocol and number. One that is in the way of
+// mergePorts adds the ports of one exporter. That others lack some of them is no conflict: each leads to those that have it. Ports are the same by name first, then by protocol and number. One that is in the way of
 // another is not served by the cluster that came later.
 func (m *merged) mergePorts(e exporter) {
 	serves := map[string]bool{}
@@ -230,11 +230,6 @@ func (m *merged) compare(e exporter) {
 	} {
 		if rule.differs {
 			m.conflict(rule.reason, e, fmt.Sprintf("%s is %v, where %v counts", rule.field, rule.is, rule.rest))
-		}
-	}
-	for _, p := range m.spec.Ports {
-		if !m.serves[e.cluster.Name][p.Name] && !slices.ContainsFunc(e.service.Spec.Ports, func(o corev1.ServicePort) bool { return o.Name == p.Name }) {
-			m.portConflict(e, "there is no port %s (%s)", portName(p), portWords(p))
 		}
 	}
 }

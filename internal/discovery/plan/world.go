@@ -26,7 +26,7 @@ type Cluster struct {
 	Since    time.Time
 	// Reach is how other clusters come to the cluster's Pods.
 	Reach Reach
-	// Weight is the cluster's share of what is balanced over clusters, 0 to 1000; 100 where nothing else is asked for.
+	// Weight is that of each of the cluster's endpoints in what is balanced over clusters, 0 to 1000; 100 where nothing else is asked for.
 	Weight int
 	// Drain asks that no new connections go there from other places.
 	Drain bool
