@@ -4,6 +4,8 @@ package discovery
 
 import (
 	"context"
+	"fmt"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -134,8 +136,25 @@ func (c *Conductor) next() bool {
 		return false
 	}
 	defer c.queue.Done(key)
-	c.reconcile(key)
+	c.safely(key)
 	return true
+}
+
+// safely looks at one service. A panic delays that one only.
+func (c *Conductor) safely(key types.NamespacedName) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.panicked(fmt.Errorf("decide on service %v: panic: %v", key, p))
+			c.queue.AddRateLimited(key)
+		}
+	}()
+	c.reconcile(key)
+	c.queue.Forget(key)
+}
+
+func (c *Conductor) panicked(err error) {
+	c.metrics.panics.WithLabelValues("services").Inc()
+	c.opts.Log.Error(err, "a service panicked", "stack", string(debug.Stack()))
 }
 
 // reconcile looks at one service: gather, decide, act.

@@ -12,10 +12,11 @@ import (
 type metrics struct {
 	decide *prometheus.HistogramVec
 	write  *prometheus.HistogramVec
+	panics *prometheus.CounterVec
 }
 
 func newMetrics(s *meter.Set) *metrics {
-	return &metrics{decide: s.Histogram(meter.ServiceDecisionTime), write: s.Histogram(meter.ServiceWriteTime)}
+	return &metrics{decide: s.Histogram(meter.ServiceDecisionTime), write: s.Histogram(meter.ServiceWriteTime), panics: s.Counter(meter.Panics)}
 }
 
 func (m *metrics) decided(took time.Duration) { m.decide.WithLabelValues().Observe(took.Seconds()) }

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -39,7 +38,7 @@ func (c *Conductor) perform(member string, key types.NamespacedName, acts []plan
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("write service %v in %s: panic: %v", key, member, p)
-			c.opts.Log.Error(err, "an act panicked", "stack", string(debug.Stack()))
+			c.panicked(err)
 		}
 	}()
 	ctx, config, err := c.opts.Members.Connection(member)

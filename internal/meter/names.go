@@ -138,7 +138,7 @@ var (
 	}
 	Panics = Metric{
 		Name: "kubefed_panics_total", Kind: Counter, Labels: []string{"where"},
-		Help: "Panics caught, each delaying one object only: in objects (deciding), lanes (writing), preferences (scheduling), dnsrecords or dnsproviders.",
+		Help: "Panics caught, each delaying one object only: in objects (deciding), lanes (writing), preferences (scheduling), services (that span clusters), dnsrecords or dnsproviders.",
 	}
 	ObjectCondition = Metric{
 		Name: "kubefed_federated_resource_status_condition", Kind: Gauge, Labels: []string{"namespace", "name", "type", "condition", "status"}, Flag: "--object-metrics",
