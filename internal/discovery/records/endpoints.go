@@ -45,11 +45,11 @@ func NewEndpoints(host dynamic.Interface, namespace string) *Endpoints {
 	return e
 }
 
-// parseEndpoint reads what both groups have. What cannot be read has no endpoints.
+// parseEndpoint reads what both groups have. One that cannot be read, as no definition lets in, is nil: what it holds is not known.
 func parseEndpoint(o metav1.Object) *dnsv1.DNSEndpoint {
 	e, err := read[dnsv1.DNSEndpoint](o)
 	if err != nil {
-		e = &dnsv1.DNSEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: o.GetNamespace(), Name: o.GetName(), OwnerReferences: o.GetOwnerReferences()}}
+		return nil
 	}
 	e.ManagedFields = nil
 	return e
@@ -106,6 +106,9 @@ func (e *Endpoints) Sources() ([]zone.Source, bool) {
 	}
 	var out []zone.Source
 	for _, o := range e.ours.Values() {
+		if o == nil {
+			return nil, false
+		}
 		if o.DeletionTimestamp == nil {
 			out = append(out, zone.Source{Namespace: o.Namespace, Name: o.Name, Created: o.CreationTimestamp.Time, Endpoints: o.Spec.Endpoints})
 		}
@@ -119,10 +122,14 @@ func (e *Endpoints) published(k types.NamespacedName) ([]dnsv1.Endpoint, bool) {
 		return nil, false
 	}
 	o, ok := e.ours.Value(k.Namespace, k.Name)
-	if !ok {
+	switch {
+	case !ok:
 		return nil, true
+	case o == nil:
+		return nil, false
+	default:
+		return o.Spec.Endpoints, true
 	}
-	return o.Spec.Endpoints, true
 }
 
 // put makes the DNSEndpoints of a record hold these endpoints, where they do not.
@@ -144,7 +151,7 @@ func (e *Endpoints) remove(ctx context.Context, k types.NamespacedName, kind, na
 		known *observe.Store[*dnsv1.DNSEndpoint]
 	}{{e.native, e.ours}, {e.external, e.theirs}} {
 		has, ok := of.known.Value(k.Namespace, k.Name)
-		if !ok || has.DeletionTimestamp != nil {
+		if !ok || has == nil || has.DeletionTimestamp != nil {
 			continue
 		}
 		if holder := metav1.GetControllerOf(has); holder == nil || holder.Kind != kind || holder.Name != name {
@@ -159,7 +166,7 @@ func (e *Endpoints) remove(ctx context.Context, k types.NamespacedName, kind, na
 }
 
 func write(ctx context.Context, to place, known *observe.Store[*dnsv1.DNSEndpoint], k types.NamespacedName, owner metav1.OwnerReference, want []dnsv1.Endpoint, adopt bool) error {
-	if has, ok := known.Value(k.Namespace, k.Name); ok {
+	if has, ok := known.Value(k.Namespace, k.Name); ok && has != nil {
 		holder := metav1.GetControllerOf(has)
 		switch {
 		case holder != nil && holder.UID == owner.UID && equality.Semantic.DeepEqual(has.Spec.Endpoints, want):

@@ -269,7 +269,7 @@ func (st *stage) holds(group, name string, want ...string) {
 		for _, p := range e.Spec.Endpoints {
 			got = append(got, fmt.Sprintf("%s %d %s %s", strings.ReplaceAll(p.DNSName, st.namespace, "ns"), p.RecordTTL, p.RecordType, strings.ReplaceAll(strings.Join(p.Targets, " "), st.namespace, "ns")))
 		}
-		if owner := metav1.GetControllerOf(e); owner == nil {
+		if owner := metav1.GetControllerOf(e); owner == nil || owner.Kind != "ServiceDNSRecord" {
 			return errors.New("it has no owner")
 		}
 		if diff := gocmp.Diff(want, got); diff != "" {
@@ -476,7 +476,13 @@ func TestExternalDNS(t *testing.T) {
 		}
 		return nil
 	})
+	// KubeFed's have no owner: they become the record's.
+	kubefeds := &dnsv1.DNSEndpoint{ObjectMeta: metav1.ObjectMeta{Namespace: st.namespace, Name: "service-web"}, Spec: dnsv1.DNSEndpointSpec{
+		Endpoints: []dnsv1.Endpoint{{DNSName: st.name(""), RecordType: "A", Targets: []string{"192.0.2.7"}, RecordTTL: 300}},
+	}}
+	must(t, st.host.Create(t.Context(), kubefeds))
 	must(t, st.host.Create(t.Context(), st.record()))
+	st.answers("", "A", "60 A 192.0.2.1")
 	st.holds("externaldns.k8s.io", "service-web",
 		"web.ns.ns.svc.1.eu.example.com 60 A 192.0.2.1", "web.ns.ns.svc.1.us.example.com 60 CNAME web.ns.ns.svc.us.example.com",
 		"web.ns.ns.svc.eu.example.com 60 A 192.0.2.1", "web.ns.ns.svc.example.com 60 A 192.0.2.1",

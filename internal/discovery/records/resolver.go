@@ -169,28 +169,33 @@ func Resolver(file string) Lookup {
 		if err != nil {
 			return nil, 0, fmt.Errorf("read the name servers in %s: %w", file, err)
 		}
-		var out []string
-		ttl := most
-		for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
-			answer, err := query(ctx, config, host, kind)
-			if err != nil {
-				return nil, 0, fmt.Errorf("look up %s %s: %w", host, dns.TypeToString[kind], err)
-			}
-			for _, rr := range answer.Answer {
-				ttl = min(ttl, time.Duration(rr.Header().Ttl)*time.Second)
-				switch rr := rr.(type) {
-				case *dns.A:
-					out = append(out, rr.A.String())
-				case *dns.AAAA:
-					out = append(out, rr.AAAA.String())
-				}
-			}
-		}
-		if len(out) == 0 {
-			ttl = none // it may be new
-		}
-		return out, ttl, nil
+		return addressesOf(ctx, config, host)
 	}
+}
+
+// addressesOf asks for both families.
+func addressesOf(ctx context.Context, config *dns.ClientConfig, host string) ([]string, time.Duration, error) {
+	var out []string
+	ttl := most
+	for _, kind := range []uint16{dns.TypeA, dns.TypeAAAA} {
+		answer, err := query(ctx, config, host, kind)
+		if err != nil {
+			return nil, 0, fmt.Errorf("look up %s %s: %w", host, dns.TypeToString[kind], err)
+		}
+		for _, rr := range answer.Answer {
+			ttl = min(ttl, time.Duration(rr.Header().Ttl)*time.Second)
+			switch rr := rr.(type) {
+			case *dns.A:
+				out = append(out, rr.A.String())
+			case *dns.AAAA:
+				out = append(out, rr.AAAA.String())
+			}
+		}
+	}
+	if len(out) == 0 {
+		ttl = none // it may be new
+	}
+	return out, ttl, nil
 }
 
 var errNoServer = errors.New("there is no name server to ask")
