@@ -389,3 +389,13 @@ func TestFold(t *testing.T) {
 		}
 	})
 }
+
+// TestAddressIsCarriedAlong: what discovery has written into a status stays when the rest is written.
+func TestAddressIsCarriedAlong(t *testing.T) {
+	i := *object
+	i.Status.LoadBalancer = []byte(`{"reason":"Balanced"}`)
+	written, err := json.Marshal(rollup.Of(planOf(inSync(nil)), nil, &i, false, now).Status)
+	if err != nil || !strings.Contains(string(written), `"loadBalancer":{"reason":"Balanced"}`) {
+		t.Errorf("%s, %v", written, err)
+	}
+}

@@ -224,26 +224,26 @@ func (m *maker) resolve(r *route) metav1.Condition {
 
 // backend is the port of a service that a reference means, or what is wrong with it.
 func (m *maker) backend(r *route, ref gwv1.BackendRef) (balance.Backend, metav1.Condition) {
-	bad := func(reason gwv1.RouteConditionReason, format string, args ...any) (balance.Backend, metav1.Condition) {
-		return balance.Backend{}, no("ResolvedRefs", string(reason), fmt.Sprintf(format, args...))
+	bad := func(reason, format string, args ...any) (balance.Backend, metav1.Condition) {
+		return balance.Backend{}, no("ResolvedRefs", reason, fmt.Sprintf(format, args...))
 	}
 	if kind := ptr.Deref(ref.Kind, "Service"); kind != "ServiceImport" || ptr.Deref(ref.Group, "") != mcsv1.GroupName {
-		return bad(gwv1.RouteReasonInvalidKind, "kind %s is no backend here: group %s, kind ServiceImport means the service of that name in all clusters", kind, mcsv1.GroupName)
+		return bad("InvalidKind", "kind %s is no backend here: group %s, kind ServiceImport means the service of that name in all clusters", kind, mcsv1.GroupName)
 	}
 	name := types.NamespacedName{Namespace: string(ptr.Deref(ref.Namespace, gwv1.Namespace(r.GetNamespace()))), Name: string(ref.Name)}
 	if name.Namespace != r.GetNamespace() && !m.granted(r, name) {
-		return bad(gwv1.RouteReasonRefNotPermitted, "no ReferenceGrant in namespace %s lets a %s of namespace %s refer to ServiceImport %s", name.Namespace, r.kind, r.GetNamespace(), name.Name)
+		return bad("RefNotPermitted", "no ReferenceGrant in namespace %s lets a %s of namespace %s refer to ServiceImport %s", name.Namespace, r.kind, r.GetNamespace(), name.Name)
 	}
 	ports := m.services[name]
 	if len(ports) == 0 {
-		return bad(gwv1.RouteReasonBackendNotFound, "no cluster exports service %s with a TCP port", name)
+		return bad("BackendNotFound", "no cluster exports service %s with a TCP port", name)
 	}
 	port := ptr.Deref(ref.Port, 0)
 	if port == 0 && len(ports) == 1 {
 		port = ports[0]
 	}
 	if !slices.Contains(ports, port) {
-		return bad(gwv1.RouteReasonBackendNotFound, "port must be one of service %s: %s", name, strings.Trim(fmt.Sprint(ports), "[]"))
+		return bad("BackendNotFound", "port must be one of service %s: %s", name, strings.Trim(fmt.Sprint(ports), "[]"))
 	}
 	return balance.Backend{NamespacedName: name, Port: port, Weight: int(ptr.Deref(ref.Weight, 1))}, metav1.Condition{}
 }
