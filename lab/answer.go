@@ -40,6 +40,10 @@ const (
 // forwardSetting is that of the network of the thread that opens it.
 const forwardSetting = "/proc/sys/net/ipv4/ip_forward"
 
+// unreachableSetting is how many milliseconds lie between two messages to the same address that something is unreachable. Under load most
+// clients would get none, and wait.
+const unreachableSetting = "/proc/sys/net/ipv4/icmp_ratelimit"
+
 // newAnswerCommand is the component `answer`. In a network of its own it is what holds that network.
 func newAnswerCommand() *cobra.Command {
 	var kubeconfig string
@@ -74,6 +78,9 @@ func (a *answerer) run(ctx context.Context, kubeconfig string) error {
 	if !a.nodePorts {
 		if err := os.WriteFile(forwardSetting, []byte("1"), 0o600); err != nil {
 			return fmt.Errorf("let kube-proxy forward: %w", err)
+		}
+		if err := os.WriteFile(unreachableSetting, []byte("0"), 0o600); err != nil {
+			return fmt.Errorf("let all know which addresses are no Pod's: %w", err)
 		}
 	}
 	// The supervisor wires the network when this process is there: nobody could dial before.
