@@ -53,7 +53,7 @@ node-build: bin/node/pause.tar ## build bin/node, the programs of the lab's real
 bin/node/pause.tar: $(wildcard lab/hansa-node/*.go lab/node/*/*.go) lab/go.mod lab/go.sum lab/build.sh lab/node/go.mod lab/node/go.sum lab/node/build.sh lab/node/packages.sh
 	lab/node/build.sh bin/node
 
-demo: build ## play the walkthrough on two real clusters, step by step (KEEP=1 leaves them running)
+demo: build dns-build ## play the walkthrough on two real clusters, step by step, and what one service of both is (KEEP=1 leaves them running)
 	go run ./test/demo
 
 # Those that take longest begin first.

@@ -41,15 +41,24 @@ func play(ctx context.Context) (err error) {
 		}
 		err = errors.Join(err, s.clear())
 	}()
-	for n, scene := range walkthrough {
+	s.lookAround()
+	if err := os.WriteFile(filepath.Join(s.dir, "address.yaml"), []byte(s.addressPool()), 0o600); err != nil {
+		return err
+	}
+	for n, scene := range append(walkthrough, s.oneService()...) {
 		fmt.Printf("\n── %d. %s\n", n+1, scene.title)
 		for _, line := range scene.lines {
 			if err := s.typed(ctx, line); err != nil {
-				return fmt.Errorf("%s: %w", scene.title, err)
+				return fmt.Errorf("%s: %w\n%s", scene.title, err, s.tail())
 			}
 		}
 		if err := s.expect(ctx, scene.effects); err != nil {
 			return fmt.Errorf("%s: %w", scene.title, err)
+		}
+		if scene.act != nil {
+			if err := scene.act(ctx); err != nil {
+				return fmt.Errorf("%s: %w", scene.title, err)
+			}
 		}
 		if !scene.shows {
 			continue

@@ -1,10 +1,14 @@
 package main
 
+import "context"
+
 // scene is one step of the walkthrough: what is typed, and what is true afterwards.
 type scene struct {
 	title   string
 	lines   []string
 	effects []effect
+	// act is what else happens; nil is nothing.
+	act func(context.Context) error
 	// shows says that what the clusters now hold is shown.
 	shows bool
 }
@@ -12,7 +16,7 @@ type scene struct {
 // effect is something that a command prints once it is true.
 type effect struct {
 	what string
-	// command is run until what it prints is want.
+	// command is run until what it prints is want; an empty want is anything at all.
 	command string
 	want    string
 }
@@ -28,9 +32,9 @@ var walkthrough = []scene{
 	{
 		title: "Prepare: two clusters, and the control plane in the host",
 		lines: []string{
-			"hansa-lab up --clusters global,business --nodes 1",
+			"hansa-lab up --clusters global,business --nodes 1 --answer",
 			"kubefedctl init --host-cluster-context global",
-			"hansa manager --context global &",
+			"hansa manager --context global --xds-addr 127.0.0.1:$XDS_PORT --xds-insecure &",
 		},
 		effects: []effect{{
 			"the default types run", `kubectl -n kube-federation-system get federatedtypeconfigs -o jsonpath='{.items[*].status.propagationController}'`,

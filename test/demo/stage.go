@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,6 +23,10 @@ type stage struct {
 	root, dir string
 	env       []string
 	running   []*child
+
+	here    machine
+	ports   map[string]string // free ones, by the variable of the environment that names them
+	address string            // where requests to the service of both clusters go
 }
 
 // child is a command that was left running.
@@ -36,9 +41,15 @@ func newStage(root string) (*stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &stage{root: root, dir: dir}
-	path := filepath.Join(root, "bin") + string(os.PathListSeparator) + os.Getenv("PATH")
+	s := &stage{root: root, dir: dir, ports: map[string]string{}}
+	path := strings.Join([]string{filepath.Join(root, "bin"), os.Getenv("PATH"), "/usr/sbin"}, string(os.PathListSeparator))
 	s.env = append(os.Environ(), "PATH="+path, "KUBECONFIG="+filepath.Join(dir, "kubeconfig"), "HANSA_LAB_DIR="+dir)
+	for _, name := range []string{"XDS_PORT", "DNS_PORT", "WEB_PORT"} {
+		if s.ports[name], err = freePort(); err != nil {
+			return nil, err
+		}
+		s.env = append(s.env, name+"="+s.ports[name])
+	}
 	fmt.Printf("everything of this demo is in %s\n", dir)
 	return s, nil
 }
@@ -99,6 +110,17 @@ func (s *stage) background(line string) error {
 	return nil
 }
 
+// freePort is one that nobody has: a demo must not clash with anything.
+func freePort() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	defer l.Close()
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	return port, err
+}
+
 // expect waits until every effect is there.
 func (s *stage) expect(ctx context.Context, effects []effect) error {
 	if len(effects) == 0 {
@@ -128,7 +150,7 @@ func (s *stage) until(ctx context.Context, e effect) (got string, err error) {
 		cmd := s.command(ctx, command)
 		cmd.Stdout = &out
 		err = cmd.Run()
-		if got = strings.TrimSuffix(out.String(), "\n"); err == nil && got == e.want {
+		if got = strings.TrimSuffix(out.String(), "\n"); err == nil && (got == e.want || e.want == "" && strings.Trim(got, ":") != "") {
 			return got, nil
 		}
 		if ctx.Err() != nil {
