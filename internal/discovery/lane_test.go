@@ -2,6 +2,7 @@ package discovery
 
 import (
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,18 +51,18 @@ func TestPace(t *testing.T) {
 // TestLane: what fails is told, and tried again later and only then, unless something else is to be done; what is done is forgotten.
 func TestLane(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var tried, woken int
+		var tried, woken atomic.Int32
 		var err error
-		l := newLane(2, func(types.NamespacedName, []plan.Act) error { tried++; return err }, func(types.NamespacedName) { woken++ })
-		expect := func(doing string, wantTried, wantWoken int, wantProblem string) {
+		l := newLane(2, func(types.NamespacedName, []plan.Act) error { tried.Add(1); return err }, func(types.NamespacedName) { woken.Add(1) })
+		expect := func(doing string, wantTried, wantWoken int32, wantProblem string) {
 			t.Helper()
 			synctest.Wait()
 			words := ""
 			if p := l.problem(key); p != nil {
 				words = p.words
 			}
-			if tried != wantTried || woken != wantWoken || words != wantProblem {
-				t.Errorf("%s: tried %d, woken %d, problem %q; want %d, %d, %q", doing, tried, woken, words, wantTried, wantWoken, wantProblem)
+			if tried.Load() != wantTried || woken.Load() != wantWoken || words != wantProblem {
+				t.Errorf("%s: tried %d, woken %d, problem %q; want %d, %d, %q", doing, tried.Load(), woken.Load(), words, wantTried, wantWoken, wantProblem)
 			}
 		}
 		err = errors.New("no")
