@@ -5,6 +5,7 @@ package definitions
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -77,6 +78,10 @@ func ensure(ctx context.Context, c client.Client, want *apiextv1.CustomResourceD
 	for _, label := range []string{mcscrd.ReleaseVersionLabel, mcscrd.CustomResourceDefinitionSchemaRevisionLabel} {
 		live.Labels[label] = want.Labels[label]
 	}
+	if live.Annotations == nil {
+		live.Annotations = map[string]string{}
+	}
+	maps.Copy(live.Annotations, want.Annotations)
 	return Updated, c.Update(ctx, live) // refused if somebody else has changed it meanwhile
 }
 
