@@ -176,7 +176,7 @@ func errorsPage(t *testing.T) string {
 }
 
 // tellers are the packages whose words users meet.
-var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa", "discovery/plan/naming", "discovery/plan/zone", "discovery/records", "discovery/rfc2136", "discovery/members", "discovery/xds", "discovery/plan/front"}
+var tellers = []string{"plan", "plan/divide", "apply", "fleet", "federate", "rollup", "cluster", "schedule", "settings", "lead", "../cmd/hansa", "discovery/plan/naming", "discovery/plan/zone", "discovery/records", "discovery/rfc2136", "discovery/members", "discovery/xds", "discovery/plan/front", "discovery/plan/exposure", "discovery/expose"}
 
 // unread are words of those packages that no user meets in a status, a condition or an event.
 var unread = words(`
@@ -188,6 +188,7 @@ var unread = words(`
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
 	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover PropagatedVersion PropagatedVersions ClusterPropagatedVersion
 	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress
+	Put Leave ServiceDeleting Leaving MadeByOthers Expose FederatedServiceExport
 	Free Absent Exactly DNSEndpoint DNSProvider ServiceDNSRecord IngressDNSRecord
 	Balance Listener RouteConfiguration ClusterLoadAssignment Gateway HTTPRoute TCPRoute ServiceImport`)
 
