@@ -243,7 +243,10 @@ func (f *exposeFlags) known(ctx context.Context, host join.Cluster, w survey.Wha
 	var report survey.Report
 	look := func(ctx context.Context) (bool, error) {
 		r, err := f.survey(ctx, host, w)
-		if err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err() // what was seen when there was time counts
+		case err != nil:
 			return false, err
 		}
 		report, service = r, r.Items[0] // it was asked for by name
