@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -47,19 +46,23 @@ const (
 
 // oneService is the act after the walkthrough: one name and one address for what runs in both clusters.
 func (s *stage) oneService() []scene {
-	return []scene{
-		{
-			title: "One name for the service of both clusters",
-			lines: []string{
-				"kubefedctl discovery enable --host-cluster-context global",
-				"kubefedctl expose service test-service -n fed-ns-1 --host-cluster-context global",
-			},
-			effects: []effect{
-				imported("business knows what both clusters have", "business"),
-				imported("and so does global", "global"),
-			},
-			act: s.resolve,
+	name := scene{
+		title: "One name for the service of both clusters",
+		lines: []string{
+			"kubefedctl discovery enable --host-cluster-context global",
+			"kubefedctl expose service test-service -n fed-ns-1 --host-cluster-context global",
 		},
+		effects: []effect{
+			imported("business knows what both clusters have", "business"),
+			imported("and so does global", "global"),
+		},
+		act: s.resolve,
+	}
+	if !s.here.haproxy && !s.here.networks {
+		return []scene{name, {title: "One address, at a load balancer", act: s.nobodyBalances}}
+	}
+	return []scene{
+		name,
 		{
 			title: "One address, at a load balancer",
 			lines: s.balancerLines(),
@@ -108,6 +111,13 @@ func (s *stage) resolve(ctx context.Context) error {
 		}
 		<-time.After(100 * time.Millisecond)
 	}
+}
+
+// nobodyBalances says why there is no more to see here.
+func (s *stage) nobodyBalances(context.Context) error {
+	fmt.Println("\n  left out: HAProxy is not installed here, and without root neither can it be nor do the clusters have networks.\n" +
+		"  Install the package haproxy, or run make demo as root, to see it")
+	return nil
 }
 
 // balancerLines make the address, and what answers there.
@@ -184,10 +194,6 @@ func (s *stage) findAddress(ctx context.Context) error {
 			s.address = "http://127.0.0.1:" + s.ports["WEB_PORT"] + "/" // which leads there
 		}
 		return nil
-	}
-	if !s.here.networks {
-		return errors.New("HAProxy is not installed, and without root neither can it be nor do clusters have networks: there is nobody to balance. " +
-			"Install the package haproxy, or run make demo as root")
 	}
 	fmt.Println("\n  HAProxy is not installed here: instead of it, kube-proxy of business serves the service's address there")
 	ip, err := s.until(ctx, effect{command: "kubectl --context business -n fed-ns-1 get serviceimport test-service -o jsonpath={.spec.ips[0]}"})
