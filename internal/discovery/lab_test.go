@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +28,7 @@ import (
 	"github.com/hansa-io/hansa/internal/discovery/members"
 	"github.com/hansa-io/hansa/internal/discovery/plan"
 	"github.com/hansa-io/hansa/internal/lab"
+	"github.com/hansa-io/hansa/internal/meter"
 )
 
 const long = time.Minute
@@ -41,6 +44,7 @@ type federation struct {
 	lab     *lab.Lab
 	members *members.Members
 	stop    func()
+	metrics *prometheus.Registry
 
 	mu      sync.Mutex
 	records map[string]*fedv1.KubeFedCluster
@@ -66,7 +70,8 @@ func (f *federation) in(t *testing.T) *federation {
 func (f *federation) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	f.members = members.New(ctx, members.Options{Record: f.record, Prepare: discovery.Define, Log: logr.Discard()})
-	c := discovery.New(discovery.Options{Members: f.members, Settings: f.settings, Workers: 8, Log: logr.Discard()})
+	f.metrics = prometheus.NewRegistry()
+	c := discovery.New(discovery.Options{Members: f.members, Settings: f.settings, Workers: 8, Metrics: meter.NewSet(f.metrics, false), Log: logr.Discard()})
 	f.members.Switch(members.Gates{Services: true})
 	done := make(chan struct{})
 	go func() {
@@ -82,6 +87,15 @@ func (f *federation) start() {
 		f.ready(name, true)
 	}
 	f.members.Known()
+}
+
+// measures fails the test unless a metric has been told.
+func (f *federation) measures(m meter.Metric) {
+	families, err := f.metrics.Gather()
+	must(f.t, err)
+	if !slices.ContainsFunc(families, func(of *dto.MetricFamily) bool { return of.GetName() == m.Name && len(of.GetMetric()) > 0 }) {
+		f.t.Errorf("%s is not exported", m.Name)
+	}
 }
 
 func (f *federation) settings() (plan.Settings, bool) {

@@ -51,6 +51,8 @@ spec:
 // elsewhere are metrics of what takes more than clusters; the tests of the packages that tell them see to them.
 var elsewhere = map[string]bool{
 	meter.DNSPublishTime.Name: true, meter.DNSRecords.Name: true, meter.DNSRefused.Name: true, // internal/discovery/records
+	meter.ServiceWriteTime.Name: true,                                                                                            // internal/discovery
+	meter.XDSStreams.Name:       true, meter.XDSResources.Name: true, meter.XDSRefusals.Name: true, meter.XDSPushTime.Name: true, // internal/discovery/xds
 }
 
 // plane is a control plane at work, with one member.

@@ -183,9 +183,14 @@ func TestRefusal(t *testing.T) {
 	if n := metric(t, registry, "kubefed_xds_streams"); n != 1 {
 		t.Errorf("%v streams are counted, want 1", n)
 	}
+	for _, name := range []string{"kubefed_xds_resources", "kubefed_xds_push_duration_seconds"} {
+		if metric(t, registry, name) == 0 {
+			t.Errorf("%s says that there was nothing", name)
+		}
+	}
 }
 
-// metric is the sum over its series.
+// metric is the sum over its series, of a histogram that of what it counted.
 func metric(t *testing.T, from prometheus.Gatherer, name string) float64 {
 	families, err := from.Gather()
 	if err != nil {
@@ -197,7 +202,7 @@ func metric(t *testing.T, from prometheus.Gatherer, name string) float64 {
 			continue
 		}
 		for _, m := range f.GetMetric() {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return sum
