@@ -141,8 +141,9 @@ func TestConflicts(t *testing.T) {
 			c.second(second)
 			f.serve("a", ns, web(), "10.1.0.1")
 			f.serve("b", ns, second, "10.2.0.1")
-			// An export is a second younger than another one at least, or its cluster's name decides.
+			// Of exports of the same second that counts by which the import was made.
 			f.export("a", ns, "web")
+			f.want("a", ns, "web", "ClusterSetIP http=80/TCP ip from a a:10.1.0.1:8080")
 			f.export("b", ns, "web")
 			for _, in := range []string{"a", "b"} {
 				f.want(in, ns, "web", c.want)
