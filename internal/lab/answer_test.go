@@ -21,6 +21,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/hansa-io/hansa/internal/lab"
@@ -217,12 +218,8 @@ func runWeb(t *testing.T, l *lab.Lab, cluster string, replicas int32) *corev1.Se
 
 func scale(t *testing.T, l *lab.Lab, cluster string, replicas int32) {
 	t.Helper()
-	deployments := client(t, l.Config(cluster)).AppsV1().Deployments("default")
-	s, err := deployments.GetScale(t.Context(), "web", metav1.GetOptions{})
-	if err == nil {
-		s.Spec.Replicas = replicas
-		_, err = deployments.UpdateScale(t.Context(), "web", s, metav1.UpdateOptions{})
-	}
+	patch := fmt.Appendf(nil, `{"spec":{"replicas":%d}}`, replicas) // whatever else changes meanwhile
+	_, err := client(t, l.Config(cluster)).AppsV1().Deployments("default").Patch(t.Context(), "web", types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
