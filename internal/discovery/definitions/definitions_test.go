@@ -5,6 +5,7 @@ import (
 
 	apiextv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	mcscrd "sigs.k8s.io/mcs-api/config/crd"
 
@@ -85,12 +86,15 @@ func TestEnsureOnAServer(t *testing.T) {
 	relabel := func(change func(*apiextv1.CustomResourceDefinition)) {
 		t.Helper()
 		for _, crd := range all {
-			live := &apiextv1.CustomResourceDefinition{}
-			if err := c.Get(t.Context(), client.ObjectKeyFromObject(crd), live); err != nil {
-				t.Fatal(err)
-			}
-			change(live)
-			if err := c.Update(t.Context(), live); err != nil {
+			err := retry.RetryOnConflict(retry.DefaultBackoff, func() error { // the API server writes its status
+				live := &apiextv1.CustomResourceDefinition{}
+				if err := c.Get(t.Context(), client.ObjectKeyFromObject(crd), live); err != nil {
+					return err
+				}
+				change(live)
+				return c.Update(t.Context(), live)
+			})
+			if err != nil {
 				t.Fatal(err)
 			}
 		}
