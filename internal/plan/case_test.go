@@ -2,11 +2,8 @@ package plan_test
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,31 +18,17 @@ import (
 	"sigs.k8s.io/yaml"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/casefile"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/plan"
 )
 
-var update = flag.Bool("update", false, "rewrite the plans in testdata")
-
 // TestCases makes the plan of every world in testdata. A case file says in its first line what it proves.
 func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, file) })
-	}
+	casefile.Answer(t, "testdata/*.txtar", "world", "plan", runCase)
 }
 
-func runCase(t *testing.T, file string) {
-	a, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(a.Comment) == 0 || len(a.Files) == 0 || a.Files[0].Name != "world" {
-		t.Fatal("a case is a line that says what it proves, then the files world and plan")
-	}
+func runCase(t *testing.T, a *txtar.Archive) string {
 	w := readWorld(t, a.Files[0].Data)
 	p := plan.Make(w)
 	got := printPlan(p, plan.AheadOf(w)...)
@@ -54,19 +37,7 @@ func runCase(t *testing.T, file string) {
 		t.Errorf("the same world gives another plan: %s", gocmp.Diff(got, again))
 	}
 	checkIdentity(t, w, p)
-	if *update {
-		a.Files = append(a.Files[:1], txtar.File{Name: "plan", Data: []byte(got)})
-		if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if len(a.Files) < 2 {
-		t.Fatal("no plan: run with -update, and read what it wrote")
-	}
-	if diff := gocmp.Diff(string(a.Files[1].Data), got); diff != "" {
-		t.Errorf("%s%s", a.Comment, diff)
-	}
+	return got
 }
 
 // worldFile is a world as the case files write it. What they leave out is as it is on a good day.

@@ -1,10 +1,7 @@
 package plan_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,11 +16,10 @@ import (
 	mcsv1 "sigs.k8s.io/mcs-api/pkg/apis/v1beta1"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hansa-io/hansa/internal/casefile"
 	"github.com/hansa-io/hansa/internal/discovery/balance"
 	"github.com/hansa-io/hansa/internal/discovery/plan"
 )
-
-var updateBalance = flag.Bool("update-balance", false, "rewrite what is balanced in testdata/balance")
 
 // balanceFile is a world as the cases of testdata/balance write it. What they leave out is as it is on a good day.
 type balanceFile struct {
@@ -135,40 +131,18 @@ func printBalance(list []balance.Service) string {
 
 // TestBalanceCases makes what is balanced of every world in testdata/balance.
 func TestBalanceCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/balance/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			a, err := txtar.ParseFile(file)
-			if err != nil || len(a.Comment) == 0 || len(a.Files) == 0 {
-				t.Fatalf("a case is a line that says what it proves, then the files world and balance: %v", err)
-			}
-			w, copies := readBalance(t, a.Files[0].Data)
-			of := plan.Balance
-			if copies {
-				of = plan.BalanceCopies
-			}
-			got := printBalance(of(w))
-			if again := printBalance(of(w)); again != got {
-				t.Errorf("the same world gives another answer: %s", gocmp.Diff(got, again))
-			}
-			if *updateBalance {
-				a.Files = append(a.Files[:1], txtar.File{Name: "balance", Data: []byte(got)})
-				if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-					t.Fatal(err)
-				}
-				return
-			}
-			if len(a.Files) < 2 {
-				t.Fatal("no answer: run with -update-balance, and read what it wrote")
-			}
-			if diff := gocmp.Diff(string(a.Files[1].Data), got); diff != "" {
-				t.Errorf("%s%s", a.Comment, diff)
-			}
-		})
-	}
+	casefile.Answer(t, "testdata/balance/*.txtar", "world", "balance", func(t *testing.T, a *txtar.Archive) string {
+		w, copies := readBalance(t, a.Files[0].Data)
+		of := plan.Balance
+		if copies {
+			of = plan.BalanceCopies
+		}
+		got := printBalance(of(w))
+		if again := printBalance(of(w)); again != got {
+			t.Errorf("the same world gives another answer: %s", gocmp.Diff(got, again))
+		}
+		return got
+	})
 }
 
 // TestBalanceDue: time alone changes the answer once the endpoints of a lost cluster stop counting, and then not again.

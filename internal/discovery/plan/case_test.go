@@ -1,64 +1,40 @@
 package plan_test
 
 import (
-	"flag"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hansa-io/hansa/internal/casefile"
 	"github.com/hansa-io/hansa/internal/discovery/plan"
 )
 
-var update = flag.Bool("update", false, "rewrite what comes of the cases in testdata/services")
-
 // TestServices: each file is a world, one that may follow it, and what every cluster holds when nothing is left to be done.
 func TestServices(t *testing.T) {
-	files, err := filepath.Glob("testdata/services/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("%d cases, %v", len(files), err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
-			a, err := txtar.ParseFile(file)
-			if err != nil {
-				t.Fatal(err)
+	casefile.Each(t, "testdata/services/*.txtar", func(t *testing.T, a *txtar.Archive) *txtar.Archive {
+		sim, out := newSim(), &txtar.Archive{Comment: a.Comment}
+		for _, f := range a.Files {
+			switch f.Name {
+			case "world", "then":
+				sim.take(t, f.Data)
+			case "acts":
+				f.Data = []byte(sim.acts())
+			case "holds":
+				sim.acts()
+				f.Data = []byte(sim.holds(t))
+			default:
+				t.Fatalf("what is %s?", f.Name)
 			}
-			sim := newSim()
-			for n := range a.Files {
-				f := &a.Files[n]
-				switch f.Name {
-				case "world", "then":
-					sim.take(t, f.Data)
-				case "acts", "holds":
-					got := sim.acts()
-					if f.Name == "holds" {
-						got = sim.holds(t)
-					}
-					if *update {
-						f.Data = []byte(got)
-					} else if diff := gocmp.Diff(string(f.Data), got); diff != "" {
-						t.Errorf("%s (run with -update, and read what it wrote):\n%s", f.Name, diff)
-					}
-				default:
-					t.Fatalf("what is %s?", f.Name)
-				}
-			}
-			if *update {
-				if err := os.WriteFile(file, txtar.Format(a), 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-		})
-	}
+			out.Files = append(out.Files, f)
+		}
+		return out
+	})
 }
 
 // take reads a world. What it leaves out is as it is on a good day, or as it was before.

@@ -1,61 +1,29 @@
 package exposure_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hansa-io/hansa/internal/casefile"
 	"github.com/hansa-io/hansa/internal/discovery/plan/exposure"
 )
 
-var update = flag.Bool("update", false, "rewrite the plans in testdata")
-
 // TestCases makes the plan of every world in testdata. A case file says in its first line what it proves.
 func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, file) })
-	}
+	casefile.Answer(t, "testdata/*.txtar", "world", "plan", runCase)
 }
 
-func runCase(t *testing.T, file string) {
-	a, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(a.Comment) == 0 || len(a.Files) == 0 || a.Files[0].Name != "world" {
-		t.Fatal("a case is a line that says what it proves, then the files world and plan")
-	}
-	w := read(t, a.Files[0].Data)
-	got := words(exposure.Make(w))
-	if *update {
-		a.Files = append(a.Files[:1], txtar.File{Name: "plan", Data: []byte(got)})
-		if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if len(a.Files) < 2 {
-		t.Fatal("no plan: run with -update, and read what it wrote")
-	}
-	if diff := cmp.Diff(string(a.Files[1].Data), got); diff != "" {
-		t.Errorf("%s%s", a.Comment, diff)
-	}
+func runCase(t *testing.T, a *txtar.Archive) string {
+	return words(exposure.Make(read(t, a.Files[0].Data)))
 }
 
 // worldFile is a world as the case files write it. What they leave out is as it is on a good day: everything has been read, exports are

@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -29,31 +26,17 @@ import (
 	"sigs.k8s.io/yaml"
 
 	discv1 "github.com/hansa-io/hansa/api/discovery/v1alpha1"
+	"github.com/hansa-io/hansa/internal/casefile"
 	"github.com/hansa-io/hansa/internal/discovery/balance"
 	"github.com/hansa-io/hansa/internal/discovery/plan/front"
 )
 
-var update = flag.Bool("update", false, "rewrite the plans in testdata")
-
 // TestCases makes the plan of every world in testdata. A case file says in its first line what it proves.
 func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, file) })
-	}
+	casefile.Answer(t, "testdata/*.txtar", "objects", "plan", runCase)
 }
 
-func runCase(t *testing.T, file string) {
-	a, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(a.Comment) == 0 || len(a.Files) == 0 || a.Files[0].Name != "objects" {
-		t.Fatal("a case is a line that says what it proves, then the files objects, services and plan")
-	}
+func runCase(t *testing.T, a *txtar.Archive) string {
 	w := readWorld(t, a)
 	p := front.Make(w)
 	got := show(p)
@@ -64,22 +47,7 @@ func runCase(t *testing.T, file string) {
 		t.Errorf("the world that the plan makes gives another plan: %s", gocmp.Diff(got, again))
 	}
 	checkPorts(t, p)
-	a.Files = slices.DeleteFunc(a.Files, func(f txtar.File) bool {
-		if f.Name != "plan" {
-			return false
-		}
-		if diff := gocmp.Diff(string(f.Data), got); diff != "" && !*update {
-			t.Errorf("%s%s", a.Comment, diff)
-		}
-		return *update
-	})
-	if !*update {
-		return
-	}
-	a.Files = append(a.Files, txtar.File{Name: "plan", Data: []byte(got)})
-	if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	return got
 }
 
 // noParent is what is told once, when the last parent of ours has left.

@@ -2,11 +2,8 @@ package naming_test
 
 import (
 	"cmp"
-	"flag"
 	"fmt"
 	"math/rand"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -23,49 +20,23 @@ import (
 	"sigs.k8s.io/yaml"
 
 	dnsv1 "github.com/hansa-io/hansa/api/multiclusterdns/v1alpha1"
+	"github.com/hansa-io/hansa/internal/casefile"
 	"github.com/hansa-io/hansa/internal/discovery/plan"
 	"github.com/hansa-io/hansa/internal/discovery/plan/naming"
 )
-
-var update = flag.Bool("update", false, "rewrite the plans in testdata")
 
 var noon = time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)
 
 // TestCases makes the plan of every world in testdata. A case file says in its first line what it proves.
 func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, file) })
-	}
+	casefile.Answer(t, "testdata/*.txtar", "world", "plan", runCase)
 }
 
-func runCase(t *testing.T, file string) {
-	a, err := txtar.ParseFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(a.Comment) == 0 || len(a.Files) == 0 || a.Files[0].Name != "world" {
-		t.Fatal("a case is a line that says what it proves, then the files world and plan")
-	}
+func runCase(t *testing.T, a *txtar.Archive) string {
 	w := readWorld(t, a.Files[0].Data)
 	got := print(w)
 	check(t, w)
-	if *update {
-		a.Files = append(a.Files[:1], txtar.File{Name: "plan", Data: []byte(got)})
-		if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if len(a.Files) < 2 {
-		t.Fatal("no plan: run with -update, and read what it wrote")
-	}
-	if diff := gocmp.Diff(string(a.Files[1].Data), got); diff != "" {
-		t.Errorf("%s%s", a.Comment, diff)
-	}
+	return got
 }
 
 // worldFile is a world as the case files write it. What they leave out is as it is on a good day.

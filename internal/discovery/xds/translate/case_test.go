@@ -1,28 +1,23 @@
 package translate_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	endpointv3 "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
-	gocmp "github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"sigs.k8s.io/yaml"
 
+	"github.com/hansa-io/hansa/internal/casefile"
 	"github.com/hansa-io/hansa/internal/discovery/balance"
 	"github.com/hansa-io/hansa/internal/discovery/xds/translate"
 )
-
-var update = flag.Bool("update", false, "rewrite the resources in testdata")
 
 // caseFile is a model and the places from which it is looked at.
 type caseFile struct {
@@ -34,20 +29,10 @@ type caseFile struct {
 
 // TestCases translates every model in testdata. A case file says in its first line what it proves.
 func TestCases(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txtar")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no cases: %v", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) { runCase(t, file) })
-	}
+	casefile.Answer(t, "testdata/*.txtar", "model", "resources", runCase)
 }
 
-func runCase(t *testing.T, file string) {
-	a, err := txtar.ParseFile(file)
-	if err != nil || len(a.Comment) == 0 || len(a.Files) == 0 {
-		t.Fatalf("a case is a line that says what it proves, then the files model and resources: %v", err)
-	}
+func runCase(t *testing.T, a *txtar.Archive) string {
 	var f caseFile
 	if err := yaml.UnmarshalStrict(a.Files[0].Data, &f); err != nil {
 		t.Fatal(err)
@@ -63,19 +48,7 @@ func runCase(t *testing.T, file string) {
 			fmt.Fprintf(&b, "! %s\n", p)
 		}
 	}
-	if *update {
-		a.Files = append(a.Files[:1], txtar.File{Name: "resources", Data: []byte(b.String())})
-		if err := os.WriteFile(file, txtar.Format(a), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if len(a.Files) < 2 {
-		t.Fatal("no resources: run with -update, and read what it wrote")
-	}
-	if diff := gocmp.Diff(string(a.Files[1].Data), b.String()); diff != "" {
-		t.Errorf("%s%s", a.Comment, diff)
-	}
+	return b.String()
 }
 
 func placeOf(p translate.Place) string {
