@@ -38,30 +38,19 @@ func discoveryDisable(s Streams) *cobra.Command {
 }
 
 func (f *discoveryFlags) disable(ctx context.Context, s Streams) error {
-	name, err := f.check()
-	if err != nil {
-		return err
-	}
-	host, err := f.connect(ctx, s)
-	if err != nil {
-		return err
-	}
-	if _, err := join.ReadConfig(ctx, host, f.namespace); err != nil {
-		return err
-	}
-	members, err := membersNamed(ctx, host, f.namespace, f.clusters)
+	in, err := f.find(ctx, s)
 	if err != nil {
 		return err
 	}
 	// Names go before what they stand for.
-	undone := inMembers(ctx, host, members, f.dryRun, func(ctx context.Context, m join.Cluster) ([]string, error) { return f.undo(ctx, m, name) }, s)
+	undone := inMembers(ctx, in.host, in.members, f.dryRun, func(ctx context.Context, m join.Cluster) ([]string, error) { return f.undo(ctx, m, in.coredns) }, s)
 	if len(f.clusters) > 0 {
 		return undone
 	}
-	if err := f.switchGates(ctx, host, fedv1.Disabled, s); err != nil {
+	if err := f.switchGates(ctx, in.host, fedv1.Disabled, s); err != nil {
 		return err
 	}
-	if err := f.unfederate(ctx, host, s); err != nil {
+	if err := f.unfederate(ctx, in.host, s); err != nil {
 		return err
 	}
 	s.say(0, "The kinds of the Multi-Cluster Services API stay, in the host and in the members, with the ServiceExports that users have made.")

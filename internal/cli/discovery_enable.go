@@ -71,33 +71,43 @@ func discoveryEnable(s Streams) *cobra.Command {
 	return c
 }
 
+// place is where a command works: the host, the members that are meant, and the name of their CoreDNS.
+type place struct {
+	host    join.Cluster
+	members []fedv1.KubeFedCluster
+	coredns types.NamespacedName
+}
+
+func (f *discoveryFlags) find(ctx context.Context, s Streams) (in place, err error) {
+	if in.coredns, err = f.check(); err != nil {
+		return in, err
+	}
+	if in.host, err = f.connect(ctx, s); err != nil {
+		return in, err
+	}
+	if _, err = join.ReadConfig(ctx, in.host, f.namespace); err != nil {
+		return in, err
+	}
+	in.members, err = membersNamed(ctx, in.host, f.namespace, f.clusters)
+	return in, err
+}
+
 func (f *discoveryFlags) enable(ctx context.Context, s Streams) error {
-	name, err := f.check()
+	in, err := f.find(ctx, s)
 	if err != nil {
 		return err
 	}
-	host, err := f.connect(ctx, s)
-	if err != nil {
+	if err := f.define(ctx, in.host, s); err != nil {
 		return err
 	}
-	if _, err := join.ReadConfig(ctx, host, f.namespace); err != nil {
-		return err
-	}
-	members, err := membersNamed(ctx, host, f.namespace, f.clusters)
-	if err != nil {
-		return err
-	}
-	if err := f.define(ctx, host, s); err != nil {
-		return err
-	}
-	if err := f.switchGates(ctx, host, fedv1.Enabled, s); err != nil {
+	if err := f.switchGates(ctx, in.host, fedv1.Enabled, s); err != nil {
 		return err
 	}
 	switch f.dns {
 	case dnsCoreDNS:
-		return inMembers(ctx, host, members, f.dryRun, func(ctx context.Context, m join.Cluster) ([]string, error) { return f.configure(ctx, m, name) }, s)
+		return inMembers(ctx, in.host, in.members, f.dryRun, func(ctx context.Context, m join.Cluster) ([]string, error) { return f.configure(ctx, m, in.coredns) }, s)
 	case dnsOwn:
-		return inMembers(ctx, host, members, f.dryRun, f.install, s)
+		return inMembers(ctx, in.host, in.members, f.dryRun, f.install, s)
 	}
 	return nil
 }
