@@ -1,17 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"os"
-	"path"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
 	"k8s.io/client-go/kubernetes"
+
+	"github.com/hansa-io/hansa/bench/process"
 )
 
 // meter counts requests and the manager's work between two moments.
@@ -103,25 +102,11 @@ func label(labels, name string) string {
 	return value
 }
 
-// usage is the manager's CPU time in seconds and its resident memory in MiB, from /proc.
+// usage is the manager's CPU time in seconds and its resident memory in MiB.
 func (f *federation) usage() (cpu, rss float64) {
 	if f.hansa == nil {
 		return 0, 0
 	}
-	dir := path.Join("/proc", strconv.Itoa(f.hansa.Process.Pid))
-	if stat, err := os.ReadFile(path.Join(dir, "stat")); err == nil {
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		user, _ := strconv.ParseFloat(string(fields[11]), 64)
-		system, _ := strconv.ParseFloat(string(fields[12]), 64)
-		cpu = (user + system) / 100
-	}
-	if status, err := os.ReadFile(path.Join(dir, "status")); err == nil {
-		for line := range strings.Lines(string(status)) {
-			if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-				kb, _ := strconv.ParseFloat(strings.Fields(rest)[0], 64)
-				rss = kb / 1024
-			}
-		}
-	}
-	return cpu, rss
+	cpu, rss = process.Usage(f.hansa.Process.Pid)
+	return cpu, rss / 1024
 }

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 
+	"github.com/hansa-io/hansa/bench/process"
 	"github.com/hansa-io/hansa/internal/lab"
 )
 
@@ -52,7 +53,7 @@ func build(ctx context.Context, o options) (*federation, error) {
 	}
 	f := &federation{lab: l, stop: stop}
 	if o.profiles != "" {
-		if f.pprof, err = freeAddress(); err != nil {
+		if f.pprof, err = process.FreeAddress(); err != nil {
 			return nil, err
 		}
 	}

@@ -4,12 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -22,6 +18,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/hansa-io/hansa/bench/member"
+	"github.com/hansa-io/hansa/bench/process"
 	"github.com/hansa-io/hansa/internal/lab"
 )
 
@@ -57,7 +54,7 @@ func newStage(members int) (*stage, error) {
 	if s.members, err = member.Start(members); err != nil {
 		return s, err
 	}
-	if s.pprof, err = freeAddress(); err != nil {
+	if s.pprof, err = process.FreeAddress(); err != nil {
 		return s, err
 	}
 	if s.log, err = os.Create(filepath.Join(os.TempDir(), fmt.Sprintf("hansa-scale-%d.log", os.Getpid()))); err != nil {
@@ -113,68 +110,27 @@ func (s *stage) stop() error {
 	return err
 }
 
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// usage is the manager's CPU time in seconds and its resident memory in KiB, from /proc.
-func (s *stage) usage() (cpu, rss float64) {
-	dir := path.Join("/proc", strconv.Itoa(s.hansa.Process.Pid))
-	if stat, err := os.ReadFile(path.Join(dir, "stat")); err == nil {
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		user, _ := strconv.ParseFloat(string(fields[11]), 64)
-		system, _ := strconv.ParseFloat(string(fields[12]), 64)
-		cpu = (user + system) / 100
-	}
-	status, err := os.ReadFile(path.Join(dir, "status"))
-	if err != nil {
-		return cpu, 0
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			rss, _ = strconv.ParseFloat(strings.Fields(rest)[0], 64)
-		}
-	}
-	return cpu, rss
-}
+// usage is the manager's CPU time in seconds and its resident memory in KiB.
+func (s *stage) usage() (cpu, rss float64) { return process.Usage(s.hansa.Process.Pid) }
 
 // goroutines of the manager, and the bytes in KiB that it holds, what is garbage left out.
 func (s *stage) holds(ctx context.Context) (goroutines, heap float64, err error) {
-	text, err := s.profile(ctx, "goroutine?debug=1")
+	text, err := process.Profile(ctx, s.pprof, "goroutine?debug=1")
 	if err != nil {
 		return 0, 0, err
 	}
-	line, _, _ := strings.Cut(text, "\n")
+	line, _, _ := strings.Cut(string(text), "\n")
 	_, total, _ := strings.Cut(line, "total ")
 	if goroutines, err = strconv.ParseFloat(total, 64); err != nil {
 		return 0, 0, err
 	}
-	if text, err = s.profile(ctx, "heap?gc=1&debug=1"); err != nil {
+	if text, err = process.Profile(ctx, s.pprof, "heap?gc=1&debug=1"); err != nil {
 		return 0, 0, err
 	}
-	_, rest, _ := strings.Cut(text, "# HeapAlloc = ")
+	_, rest, _ := strings.Cut(string(text), "# HeapAlloc = ")
 	line, _, _ = strings.Cut(rest, "\n")
 	heap, err = strconv.ParseFloat(line, 64)
 	return goroutines, heap / 1024, err
-}
-
-func (s *stage) profile(ctx context.Context, what string) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.pprof+"/debug/pprof/"+what, nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	return string(text), err
 }
 
 var requestTotal = regexp.MustCompile(`(?m)^apiserver_request_total\{([^}]*verb="(?:POST|PUT|PATCH|APPLY|DELETE)"[^}]*)\} ([0-9.e+]+)$`)
