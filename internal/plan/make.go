@@ -11,7 +11,7 @@ import (
 
 // Make decides. It is total: whatever the world looks like, every member that has to do with the object gets a step with a reason.
 func Make(w World) Plan {
-	p := Plan{Key: w.Key, Kind: w.Type.Target.Kind, Collects: w.Type.Collects}
+	p := Plan{Key: w.Key, Kind: w.Type.Target.Kind, Collects: w.Type.Collects, Shared: w.Shared}
 	w.Members = sorted(w.Members)
 	switch {
 	case w.Settings.Idle:
@@ -44,7 +44,7 @@ func valid(w World) bool {
 
 // invalid touches nothing, and lets go of what some other control plane may have held.
 func invalid(p Plan, w World) Plan {
-	p.Silent, p.Reason = true, InvalidName
+	p.Silent, p.Reason, p.Mute = true, InvalidName, w.Listens
 	p.Message = "a FederatedNamespace must have the name of the namespace that it lives in, and that may not be a system namespace"
 	if w.Intent.IsDeleting() && w.Intent.Held {
 		p.Finalizer = RemoveFinalizer
@@ -80,7 +80,8 @@ func living(p Plan, w World) Plan {
 			p = settled(p, m)
 		}
 	}
-	if !w.Intent.Held && !w.Type.Paused {
+	p.Mute = mute(w, p)
+	if !w.Intent.Held && !w.Type.Paused && !p.Mute {
 		p.Finalizer = AddFinalizer
 	}
 	return pending(p)
@@ -106,6 +107,8 @@ func unlisted(w World, where placement) []Step {
 
 func member(w World, m Member, where placement, selected Tri) (Step, bool) {
 	switch {
+	case m.Elsewhere:
+		return elsewhere(w, m, selected)
 	case w.Type.Paused && (m.Copy != nil || m.Record != nil || selected == Yes):
 		return hold(Paused, paused(w)), true
 	case w.Type.Paused:
@@ -233,6 +236,8 @@ func withdraw(w World, m Member, why Reason, meant Tri) Step {
 		return Step{Verdict: Release, Reason: Adopted, Needed: true, UID: c.UID}
 	case w.keeps(c):
 		return Step{Verdict: Release, Reason: Orphaned, Needed: true, UID: c.UID}
+	case c.Deleting && meant == Unknown:
+		return hold(WaitingForRemoval, "the object is terminating") // whose it is is not known, and will not matter
 	case !w.owns(m, meant == Yes):
 		return Step{Verdict: Release, Reason: Unclaimed, Needed: true, UID: c.UID}
 	case c.Deleting:
@@ -293,16 +298,23 @@ func deleting(p Plan, w World) Plan {
 	if bad {
 		p.Reason, p.Message = ComputeResourceFailed, problem.String()
 	}
-	where, deadline, blocked := placementOf(w), w.Intent.Deleting.Add(w.Settings.DeletionDeadline), bad
-	p.Debts = map[string]Debt{}
+	where, deadline, blocked := placementOf(w), w.Intent.Deleting.Add(w.Settings.DeletionDeadline), bad || w.Surveying
+	p.Debts, p.Pending = map[string]Debt{}, w.Surveying // one of the others may find a copy that is on no record
 	for _, m := range w.Members {
 		step, ok := leave(w, m, Deleted, where.meant(m))
 		if away, _ := unseen(m); !ok && !bad && away.Reason == Observing {
 			step, ok = away, true // it may hold a copy that is on no record, and will soon have told
 		}
 		switch {
-		case !ok:
-			continue
+		case m.Elsewhere:
+			step, ok = leaving(w, m, where.meant(m))
+		case !ok && p.Shared && (where.meant(m) != No || removed(w, m)):
+			step, ok = hold(Removed, ""), true // others wait for this word, or rest on it
+		}
+		switch {
+		case !ok, step.Reason == Removed:
+		case m.Elsewhere:
+			blocked = blocked || !removed(w, m)
 		case bad:
 			step = hold(p.Reason, p.Message)
 		case step.Reason == Unclaimed && where.pending && w.Now.Before(deadline):
@@ -316,10 +328,15 @@ func deleting(p Plan, w World) Plan {
 		default:
 			p.Debts[m.Name] = debt(w, m)
 		}
-		p.Steps = append(p.Steps, complete(step, w, m))
+		if ok {
+			p.Steps = append(p.Steps, complete(step, w, m))
+		}
 	}
+	p.Mute = mute(w, p)
 	if !blocked {
 		p.Finalizer = RemoveFinalizer
+	} else if p.Shared {
+		p = farewell(w, p)
 	}
 	return pending(p)
 }
@@ -374,7 +391,7 @@ func absent(p Plan, w World) Plan {
 
 func remnant(w World, m Member) (Step, bool) {
 	c := m.Copy
-	if m.Debt == nil && (c == nil || c.ControlPlane != w.Settings.ControlPlane) {
+	if m.Elsewhere || m.Debt == nil && (c == nil || c.ControlPlane != w.Settings.ControlPlane) {
 		return Step{}, false
 	}
 	if s, ok := unseen(m); ok {
@@ -431,7 +448,7 @@ func complete(s Step, w World, m Member) Step {
 			s.Owner = m.Copy.Owner
 		}
 	}
-	if s.Reason != Gone {
+	if s.Reason != Gone && s.Reason != Removed {
 		s.Record = m.Record
 	}
 	s.Exclusive = w.Type.IsNamespace() && s.Verdict == Withdraw

@@ -80,6 +80,11 @@ const (
 	RecoveryHold Reason = "RecoveryHold"
 	// InvalidName: the federated object is none, for it has a name that none may have.
 	InvalidName Reason = "InvalidName"
+	// Elsewhere: another shard has the member, and what it said stands. Awaited: it has not said anything yet about the object as it is now.
+	// Removed: nothing is left in the member, but others hold the object up: the word by which shards tell each other.
+	Elsewhere Reason = "Elsewhere"
+	Awaited   Reason = "Awaited"
+	Removed   Reason = "Removed"
 	// Paused: the type's propagation is disabled. DeletionPaused: the deletion budget is spent.
 	Paused         Reason = "Paused"
 	DeletionPaused Reason = "DeletionPaused"
@@ -118,6 +123,10 @@ type Plan struct {
 	Recheck time.Time
 	// Silent says that the object gets no status: it is no valid federated object, and Reason says why, or there is none.
 	Silent bool
+	// Shared says that several shards have the members among them: they write the same status.
+	Shared bool
+	// Mute says that other shards speak of the object, and this one does not.
+	Mute bool
 	// Since is when what the plan follows from was seen. It is for measuring, and part of no decision.
 	Since time.Time
 }

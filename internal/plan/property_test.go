@@ -314,11 +314,11 @@ func (r *reality) write(p plan.Plan, told rollup.Told) (moved bool) {
 		if slices.Contains(p.Settled, m.Name) {
 			m.Debt, moved = nil, true
 		}
-		if d, ok := p.Debts[m.Name]; ok && p.Finalizer == plan.RemoveFinalizer {
+		if d, ok := p.Debts[m.Name]; ok && (p.Shared || p.Finalizer == plan.RemoveFinalizer) {
 			m.Debt, moved = &d, true
 		}
 	}
-	if r.w.Intent == nil {
+	if r.w.Intent == nil || p.Mute {
 		return moved
 	}
 	i := *r.w.Intent
@@ -330,7 +330,7 @@ func (r *reality) write(p plan.Plan, told rollup.Told) (moved bool) {
 		i.Held, moved = true, true
 	case plan.KeepFinalizer:
 	}
-	if !p.Silent && !p.Pending && !rollup.Same(i.Status, told.Status) {
+	if !p.Silent && !p.Pending && !told.Mute && !rollup.Same(i.Status, told.Status) {
 		i.Status, moved = told.Status, true
 	}
 	r.w.Intent = &i

@@ -21,6 +21,12 @@ type World struct {
 	Members []Member
 	// MembersKnown says that the list of members was read in full. An unread list is not an empty one.
 	MembersKnown bool
+	// Shared says that several shards have the members among them.
+	Shared bool
+	// Listens says that another shard speaks of the objects that no shard has anything in.
+	Listens bool
+	// Surveying says that another shard is still reading what its members hold.
+	Surveying bool
 	// Newest is the newest resource version of the federated type that the host has told of; empty if it has told nothing yet.
 	Newest   string
 	Settings Settings
@@ -76,6 +82,8 @@ type Member struct {
 	Labels map[string]string
 	// Host says that the member is the host itself.
 	Host bool
+	// Elsewhere says that another shard has the member: what it holds is only known from what that shard has told.
+	Elsewhere bool
 	// Ready says that the member may be written to.
 	Ready bool
 	// Revision is the resource version of the KubeFedCluster.

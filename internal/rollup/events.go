@@ -61,6 +61,12 @@ func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, fai
 	for _, s := range p.Steps {
 		before, was := old.Cluster(s.Member)
 		after, is := now.Cluster(s.Member)
+		switch s.Reason {
+		case plan.Elsewhere, plan.Awaited: // its shard tells
+			continue
+		case plan.Removed:
+			is, after = false, intent.ClusterStatus{}
+		}
 		if after.Status != "" && (after.Status != before.Status || after.Message != before.Message) {
 			failed = append(failed, Event{
 				Warning: after.Status != string(plan.WaitingForRemoval), Reason: or(glossary.Renamed[after.Status], after.Status),

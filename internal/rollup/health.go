@@ -38,9 +38,9 @@ func unwell(c intent.ClusterStatus) string {
 type tally struct {
 	collects intent.Collection
 	sum      plan.Replicas
-	// some and missing say that a member has told of replicas, and that one has not.
-	some, missing bool
-	raw           int
+	// some and missing say that a member has told of replicas, and that one has not; hidden and seen that another shard's has not, and has.
+	some, missing, hidden, seen bool
+	raw                         int
 }
 
 // add tells in a member's entry how its copy fares, and counts it. It is false if that is not known yet, but will be.
@@ -60,11 +60,9 @@ func (t *tally) add(c *intent.ClusterStatus, s plan.Step, o plan.Outcome) (known
 	if c.Status == "" {
 		c.Message = h.Message
 	}
-	if r := h.Replicas; r != nil {
-		t.count(*r)
-		c.ReplicasReady = fraction(*r)
-	} else {
-		t.missing = true
+	t.replicas(h.Replicas)
+	if h.Replicas != nil {
+		c.ReplicasReady = fraction(*h.Replicas)
 	}
 	if t.collects.Raw {
 		t.tell(c, h)
@@ -72,7 +70,23 @@ func (t *tally) add(c *intent.ClusterStatus, s plan.Step, o plan.Outcome) (known
 	return true
 }
 
-func (t *tally) count(r plan.Replicas) {
+// count counts a copy of another shard's member, if it is seen here: the leader sees all.
+func (t *tally) count(s plan.Step) {
+	switch {
+	case !t.collects.Health || !s.Selected:
+	case s.Health == nil:
+		t.hidden = true
+	default:
+		t.seen = true
+		t.replicas(s.Health.Replicas)
+	}
+}
+
+func (t *tally) replicas(r *plan.Replicas) {
+	if r == nil {
+		t.missing = true
+		return
+	}
 	t.some = true
 	t.sum.Meant += r.Meant
 	t.sum.Total += r.Total
@@ -95,14 +109,19 @@ func (t *tally) tell(c *intent.ClusterStatus, h *plan.Health) {
 	c.RemoteStatus = h.Status
 }
 
-// workload is the sum. Members that do not tell are not taken for empty ones: the fraction says that there may be more.
-func (t *tally) workload(selector string) *intent.Workload {
-	if !t.some {
+// workload is the sum. Members that do not tell are not taken for empty ones: the fraction says that there may be more. A shard that does
+// not see other shards' copies leaves it to the one that does.
+func (t *tally) workload(i *intent.Intent) *intent.Workload {
+	switch {
+	case t.hidden && !t.seen:
+		return i.Status.Workload
+	case !t.some:
 		return nil
 	}
+	t.missing = t.missing || t.hidden
 	w := &intent.Workload{
 		Replicas: t.sum.Total, UpdatedReplicas: t.sum.Updated, ReadyReplicas: t.sum.Ready, AvailableReplicas: t.sum.Available,
-		ReplicasReady: fraction(t.sum), Selector: selector,
+		ReplicasReady: fraction(t.sum), Selector: i.PodSelector,
 	}
 	if t.missing {
 		w.ReplicasReady += "+?"

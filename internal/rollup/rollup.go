@@ -21,6 +21,8 @@ type Told struct {
 	Events []Event
 	// Settled says that nothing is under way: the status will not move again by itself.
 	Settled bool
+	// Mute says that another shard speaks of the object: the status is not to be written.
+	Mute bool
 	// Minor says that the status is new in counts and texts only: it may be written a little later, together with what follows.
 	Minor bool
 }
@@ -51,7 +53,10 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	sum := tally{collects: p.Collects}
 	for _, s := range p.Steps {
 		c, listed, settled := cluster(s, by[s.Member], late)
-		if listed && !sum.add(&c, s, by[s.Member]) {
+		if s.Reason == plan.Elsewhere {
+			c, _ = i.Status.Cluster(s.Member) // its shard's own words
+			sum.count(s)
+		} else if listed && !sum.add(&c, s, by[s.Member]) {
 			settled = late
 		}
 		c.Message = plain(c.Message)
@@ -68,11 +73,26 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	}
 	t.Status.ObservedGeneration, t.Status.LoadBalancer = i.Generation, i.Status.LoadBalancer
 	t.Status.Ready = fmt.Sprintf("%d/%d", placed, meant)
-	t.Status.Workload = sum.workload(i.PodSelector)
+	t.Status.Workload = sum.workload(i)
 	t.Status.Conditions = conditions(p, t.Status.Clusters, i, t.Settled, now)
 	t.Events = events(p, i, t.Status)
 	t.Minor = minor(i.Status, t.Status)
+	t.Mute = p.Mute || p.Shared && idle(p, i.Status, t.Status)
 	return t
+}
+
+// idle says that a shard has nothing new to tell of its own members while others have not told yet: they will.
+func idle(p plan.Plan, old, now intent.Status) bool {
+	awaited := map[string]bool{}
+	for _, s := range p.Steps {
+		if s.Reason == plan.Awaited {
+			awaited[s.Member] = true
+		}
+	}
+	told := func(all []intent.ClusterStatus) []intent.ClusterStatus {
+		return slices.DeleteFunc(slices.Clone(all), func(c intent.ClusterStatus) bool { return awaited[c.Name] })
+	}
+	return len(awaited) > 0 && old.ObservedGeneration == now.ObservedGeneration && slices.EqualFunc(told(old.Clusters), told(now.Clusters), sameCluster)
 }
 
 // silent is for what is no federated object: it has no status, at most an event that says why.
