@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -58,6 +60,12 @@ type Options struct {
 	Recorder Recorder
 	// Log of what is told nowhere else.
 	Log logr.Logger
+	// Owns says whether a member is this process's, Observes whether members of others are to be looked at all the same, as a leader does;
+	// nil says that all members are this process's. Moved tells that the answers may have changed.
+	Owns     func(name string) bool
+	Observes func() bool
+	// Observer guards what goes to members of others.
+	Observer Guard
 	// Clock to measure by; nil is the real one.
 	Clock clock.Clock
 	// Metrics is where the metrics are registered; nil is nowhere.
@@ -74,25 +82,38 @@ type Controller struct {
 	watch  Watcher
 	rotate Rotator
 	setting
-	log    logr.Logger
-	claims claims
+	owns     func(string) bool
+	observes func() bool
+	observer Guard
+	log      logr.Logger
+	claims   claims
+	queue    atomic.Pointer[requests]
 
 	mu      sync.Mutex
 	keepers map[string]*kept
 	running sync.WaitGroup
 }
 
+type requests struct {
+	workqueue.TypedRateLimitingInterface[reconcile.Request]
+}
+
 // kept is a keeper at work, or one that is ending.
 type kept struct {
 	*keeper
 	of types.UID // the KubeFedCluster; "" once it is gone
+	// yielded says that it ends because the member is another shard's now.
+	yielded bool
 	// left is when it was seen to be gone; zero while it is not.
 	left time.Time
 	end  context.CancelCauseFunc
 }
 
-// errLeft ends the keeper of a member that left, as against one that ends with the control plane.
-var errLeft = errors.New("the KubeFedCluster was deleted")
+// What ends a keeper before the control plane does: its member left, or is kept in another way from now on.
+var (
+	errLeft  = errors.New("the KubeFedCluster was deleted")
+	errMoved = errors.New("the member belongs to another shard, or to this one again")
+)
 
 // New makes a Controller; nothing happens before Start.
 func New(o Options) (*Controller, error) {
@@ -110,14 +131,18 @@ func New(o Options) (*Controller, error) {
 	if o.Recorder == nil {
 		o.Recorder = o.Host.GetEventRecorder("kubefedcluster-controller")
 	}
+	if o.Owns == nil {
+		o.Owns = func(string) bool { return true }
+	}
 	return &Controller{
+		owns: o.Owns, observes: o.Observes, observer: o.Observer,
 		host: o.Host, record: o.Recorder, watch: o.Watcher, rotate: o.Rotate, log: o.Log, keepers: map[string]*kept{},
 		setting: setting{namespace: o.Namespace, hostIDs: o.HostIDs, connect: o.Connect, health: o.Health, clock: o.Clock, metrics: m},
 	}, nil
 }
 
-// NeedLeaderElection says that only the leader probes and writes.
-func (c *Controller) NeedLeaderElection() bool { return true }
+// NeedLeaderElection says that only the leader probes and writes, unless each process does so for its own members.
+func (c *Controller) NeedLeaderElection() bool { return c.observes == nil }
 
 // Start keeps the members until the context ends, and returns when all of its goroutines have.
 func (c *Controller) Start(ctx context.Context) error {
@@ -140,6 +165,10 @@ func (c *Controller) Start(ctx context.Context) error {
 			within[*fedv1.KubeFedCluster](c.namespace))),
 		loop.Watch(source.Kind(cache, &corev1.Secret{}, handler.TypedEnqueueRequestsFromMapFunc(c.usersOf),
 			within[*corev1.Secret](c.namespace))),
+		loop.Watch(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+			c.queue.Store(&requests{q})
+			return nil
+		})),
 	); err != nil {
 		return fmt.Errorf("watch KubeFedClusters and their secrets: %w", err)
 	}
@@ -238,15 +267,17 @@ func (c *Controller) meet(ctx context.Context, r record) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before := c.keepers[name]
-	if before != nil && before.of == r.cluster.UID {
+	if before != nil && before.of == r.cluster.UID && before.mode == c.mode(name) && !before.yielded {
 		before.meet(r)
 		return
 	}
 	own, end := context.WithCancelCause(ctx)
-	now := &kept{keeper: newKeeper(r, c.powers(), c.setting, c.log.WithValues("cluster", name)), of: r.cluster.UID, end: end}
+	now := &kept{keeper: c.newKeeper(r), of: r.cluster.UID, end: end}
 	c.keepers[name] = now
 	c.count()
-	if before != nil {
+	if before != nil && before.of == r.cluster.UID {
+		before.end(errMoved)
+	} else if before != nil {
 		before.end(errLeft)
 	}
 	c.running.Go(func() {
@@ -262,6 +293,11 @@ func (c *Controller) meet(ctx context.Context, r record) {
 func (c *Controller) keep(ctx context.Context, name string, k *kept) {
 	defer close(k.gone)
 	k.run(ctx)
+	if errors.Is(context.Cause(ctx), errMoved) {
+		c.metrics.drop(name)
+		c.forget(name, k)
+		return
+	}
 	if context.Cause(ctx) != errLeft { //nolint:errorlint // it is never wrapped
 		return
 	}
@@ -269,14 +305,77 @@ func (c *Controller) keep(ctx context.Context, name string, k *kept) {
 	c.metrics.drop(name)
 	c.watch.ClusterGone(name)
 	c.rouse(affected)
+	c.forget(name, k)
+	if !k.left.IsZero() {
+		c.metrics.unjoin.WithLabelValues().Observe(c.clock.Since(k.left).Seconds())
+	}
+}
+
+func (c *Controller) forget(name string, k *kept) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.keepers[name] == k {
 		delete(c.keepers, name)
 		c.count()
 	}
-	if !k.left.IsZero() {
-		c.metrics.unjoin.WithLabelValues().Observe(c.clock.Since(k.left).Seconds())
+}
+
+// newKeeper returns a keeper of the kind that a member is to have now.
+func (c *Controller) newKeeper(r record) *keeper {
+	name, s := r.cluster.Name, c.setting
+	mode := c.mode(name)
+	if mode == observes {
+		s.connect.Guard = c.observer
+	}
+	k := newKeeper(r, c.powers(), s, c.log.WithValues("cluster", name))
+	k.mode = mode
+	return k
+}
+
+func (c *Controller) mode(name string) mode {
+	switch {
+	case c.owns(name):
+		return keeps
+	case c.observes():
+		return observes
+	default:
+		return listens
+	}
+}
+
+// Moved looks again at whose the members are.
+func (c *Controller) Moved(ctx context.Context) {
+	q := c.queue.Load()
+	if q == nil {
+		return // all will be looked at when it starts
+	}
+	all, err := c.list(ctx)
+	if err != nil {
+		c.log.Error(err, "members that have moved are not followed")
+	}
+	for i := range all {
+		q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&all[i])})
+	}
+}
+
+// Yield ends the keepers of members that are not this process's, and returns when nothing more comes from them.
+func (c *Controller) Yield(ctx context.Context, owns func(name string) bool) {
+	c.mu.Lock()
+	var ending []*kept
+	for name, k := range c.keepers {
+		if k.mode == keeps && !owns(name) {
+			k.yielded = true
+			k.end(errMoved)
+			ending = append(ending, k)
+		}
+	}
+	c.mu.Unlock()
+	for _, k := range ending {
+		select {
+		case <-k.gone:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 

@@ -57,10 +57,23 @@ type record struct {
 	secret  *corev1.Secret
 }
 
+// mode says how a member is kept.
+type mode int
+
+const (
+	// keeps: the member is this process's: it is probed, and its status is written.
+	keeps mode = iota
+	// observes: it is another shard's, and probed here only so that it can be read.
+	observes
+	// listens: it is another shard's, and what the host says of it is all that is known.
+	listens
+)
+
 // keeper keeps one member: it probes it, writes its status and tells the watcher, all from one goroutine.
 type keeper struct {
 	powers
 	setting
+	mode mode
 	log  logr.Logger
 	wake chan struct{} // holds one call
 	gone chan struct{} // closed when nothing more comes from the keeper
@@ -94,13 +107,13 @@ func newKeeper(r record, p powers, s setting, log logr.Logger) *keeper {
 	return &keeper{powers: p, setting: s, log: log, news: r, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 }
 
-// meet tells a keeper what the host says now. It wakes the keeper if that is more than its own status.
+// meet tells a keeper what the host says now. It wakes the keeper if that is more than a status that it has written itself.
 func (k *keeper) meet(r record) {
 	k.mu.Lock()
 	was := k.news
 	k.news = r
 	k.mu.Unlock()
-	if !sameIntent(was, r) {
+	if !sameIntent(was, r) || k.mode != keeps && !sameStatus(was.cluster.Status, r.cluster.Status) {
 		k.rouse()
 	}
 }
@@ -152,6 +165,10 @@ func (k *keeper) safely(ctx context.Context, do func(context.Context)) {
 
 // round probes the member once and draws the consequences.
 func (k *keeper) round(ctx context.Context) {
+	if k.mode == listens {
+		k.listen()
+		return
+	}
 	k.follow()
 	k.publish()
 	start := k.clock.Now()
@@ -168,6 +185,15 @@ func (k *keeper) round(ctx context.Context) {
 	k.publish()
 	k.metrics.show(k.cluster, k.credentialEnd())
 	k.renew(ctx)
+}
+
+// listen tells what the host says of a member that is another shard's.
+func (k *keeper) listen() {
+	k.mu.Lock()
+	k.record = k.news
+	k.mu.Unlock()
+	k.claim(claim{name: k.cluster.Name, id: Pinned(k.cluster, k.secret), created: k.cluster.CreationTimestamp})
+	k.publish()
 }
 
 // follow takes over what the host says now, and with it a changed address or credential.
@@ -278,6 +304,10 @@ func (k *keeper) draw(f findings) {
 
 // commit writes the status if its meaning changed, and records what happened.
 func (k *keeper) commit(ctx context.Context, f findings) {
+	if k.mode == observes { // its shard says how it is
+		k.ready, _ = wasReady(k.cluster.Status)
+		return
+	}
 	c := circumstances{streak: k.streak, health: k.health(), moved: k.moved, now: metav1.NewTime(k.clock.Now())}
 	for range 3 {
 		old := k.cluster
@@ -348,7 +378,7 @@ var errReplaced = errors.New("another KubeFedCluster has the name now")
 // renew lets the credential be renewed if the member is well.
 func (k *keeper) renew(ctx context.Context) {
 	now := k.clock.Now()
-	if k.rotate == nil || k.secret == nil || k.last.standing != standsReady || now.Before(k.rotation.notBefore) {
+	if k.mode != keeps || k.rotate == nil || k.secret == nil || k.last.standing != standsReady || now.Before(k.rotation.notBefore) {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, rotationTimeout)
@@ -381,9 +411,9 @@ func (k *keeper) member() Member {
 		ID:       id,
 		Labels:   k.cluster.Labels,
 		Revision: k.cluster.ResourceVersion, Generation: k.cluster.Generation,
-		Host: id != "" && slices.Contains(k.hostIDs, id),
+		Host: id != "" && slices.Contains(k.hostIDs, id), Elsewhere: k.mode != keeps,
 	}
-	if k.malformed == nil {
+	if k.malformed == nil && k.link != nil {
 		m.Config = k.link.config
 	}
 	m.Ready, m.Reason, m.Message = k.readiness()
@@ -393,6 +423,8 @@ func (k *keeper) member() Member {
 // readiness is the first rule that applies.
 func (k *keeper) readiness() (bool, string, string) {
 	switch {
+	case k.mode == listens:
+		return false, ReasonElsewhere, "another shard has the cluster"
 	case k.malformed != nil:
 		return false, k.malformed.Reason, k.malformed.Message
 	case !k.probed:

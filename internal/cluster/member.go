@@ -27,6 +27,8 @@ type Member struct {
 	Generation int64
 	// Host is true where the member is the host itself.
 	Host bool
+	// Elsewhere is true where another shard has the member. It may be Ready for reading all the same.
+	Elsewhere bool
 	// Ready is true where the member may be written to: reachable, healthy, and its identity was verified by this process.
 	Ready bool
 	// Reason and Message say why the member is ready or not: a word for programs, a text without times for people.
@@ -39,7 +41,7 @@ type Member struct {
 
 // same tells whether two values say the same.
 func (m Member) same(o Member) bool {
-	return m.Name == o.Name && m.ID == o.ID && m.Generation == o.Generation && m.Host == o.Host && m.Ready == o.Ready &&
+	return m.Name == o.Name && m.ID == o.ID && m.Generation == o.Generation && m.Host == o.Host && m.Elsewhere == o.Elsewhere && m.Ready == o.Ready &&
 		m.Reason == o.Reason && m.Message == o.Message && m.Config == o.Config && maps.Equal(m.Labels, o.Labels)
 }
 
@@ -57,6 +59,7 @@ const (
 	ReasonReady            = "ClusterReady"
 	ReasonNotHealthy       = "ClusterNotReady"
 	ReasonProbing          = "Probing"
+	ReasonElsewhere        = "Elsewhere"
 	ReasonRecovering       = "Recovering"
 	ReasonNotPinned        = "IdentityNotPinned"
 	ReasonIdentityMismatch = "IdentityMismatch"

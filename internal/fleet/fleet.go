@@ -35,6 +35,8 @@ type Options struct {
 	Confirm func(context.Context, intent.Key, plan.Step) error
 	// Note is called with what a step did otherwise than planned, in words for the user.
 	Note func(k intent.Key, member, message string)
+	// Owns says whether a member is this process's; nil says that all are.
+	Owns func(member string) bool
 	// Workers is how many steps a lane takes at the same time.
 	Workers int
 	// Namespace restricts the watches to one namespace; empty means all.
@@ -61,6 +63,9 @@ type Fleet struct {
 
 // New returns a fleet without members or types. Everything it starts ends with the context.
 func New(ctx context.Context, opts Options) *Fleet {
+	if opts.Owns == nil {
+		opts.Owns = func(string) bool { return true }
+	}
 	f := &Fleet{opts: opts, ctx: ctx, members: map[string]*member{}, types: map[string]intent.Type{}}
 	f.metrics = newMetrics(opts.Metrics, f)
 	return f
@@ -172,6 +177,7 @@ func (f *Fleet) Submit(p plan.Plan) []plan.Outcome {
 	for _, m := range sorted {
 		s, ok := p.Step(m.name)
 		switch {
+		case s.Reason == plan.Elsewhere, s.Reason == plan.Awaited:
 		case !ok:
 			m.lane.settle(p.Key, true)
 		case !s.Needed:
@@ -189,25 +195,42 @@ func (f *Fleet) Submit(p plan.Plan) []plan.Outcome {
 func (f *Fleet) Published(p plan.Plan) {
 	sorted, _ := f.list()
 	for _, m := range sorted {
-		if s, ok := p.Step(m.name); ok && !s.Needed && s.Reason != plan.Gone {
+		if s, ok := p.Step(m.name); ok && !s.Needed && s.Reason != plan.Gone && s.Reason != plan.Removed {
 			m.lane.settle(p.Key, true)
 		}
 	}
 }
 
-// Settled says that of every member that is ready, every list has ended, well or not.
+// Settled says that of every member that is this process's and ready, every list has ended, well or not.
 func (f *Fleet) Settled() bool {
 	sorted, known := f.list()
 	return known && !slices.ContainsFunc(sorted, (*member).listing)
 }
 
-// Unavailable lists, sorted, the members in which a type cannot be propagated, and why.
+// Yield ends what is under way in members that are not this process's, and returns when it has ended.
+func (f *Fleet) Yield(ctx context.Context, owns func(member string) bool) {
+	sorted, _ := f.list()
+	var lost []*member
+	for _, m := range sorted {
+		if !owns(m.name) {
+			m.mu.Lock()
+			m.stop()
+			m.mu.Unlock()
+			lost = append(lost, m)
+		}
+	}
+	for _, m := range lost {
+		m.lane.drained(ctx)
+	}
+}
+
+// Unavailable lists, sorted, the members in which a type cannot be propagated, and why; of those that are this process's.
 func (f *Fleet) Unavailable(typeName string) []fedv1.MemberAPI {
 	var out []fedv1.MemberAPI
 	sorted, _ := f.list()
 	for _, m := range sorted {
 		m.mu.RLock()
-		if c := m.copies[typeName]; c != nil {
+		if c := m.copies[typeName]; c != nil && !m.info.Elsewhere {
 			if v, message := view(c.store.State()); v != plan.ViewSynced && v != plan.ViewWaiting {
 				out = append(out, fedv1.MemberAPI{Name: m.name, Reason: string(v), Message: message})
 			}

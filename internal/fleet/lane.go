@@ -93,6 +93,33 @@ func (l *lane) close() {
 	}
 }
 
+// forget forgets what was learnt as well.
+func (l *lane) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, t := range l.tasks {
+		t.stop()
+	}
+	clear(l.tasks)
+}
+
+// drained returns when no step is under way any more in a lane that was closed, or when the context ends.
+func (l *lane) drained(ctx context.Context) {
+	const look = 5 * time.Millisecond // members move seldom
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		busy := l.running > 0
+		l.mu.Unlock()
+		if !busy {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(look):
+		}
+	}
+}
+
 func (t *task) stop() {
 	if t.retry != nil {
 		t.retry.Stop()

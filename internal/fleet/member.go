@@ -71,16 +71,22 @@ func (m *member) update(ctx context.Context, info cluster.Member, types map[stri
 	switch {
 	case !info.Ready:
 		m.stop()
-	case m.ctx == nil || old.Config != info.Config || old.ID != info.ID:
+	case m.ctx == nil || old.Config != info.Config || old.ID != info.ID || old.Elsewhere != info.Elsewhere:
 		m.stop()
 		m.start(ctx, types)
 	}
+	if info.Elsewhere {
+		m.lane.forget() // what was learnt is another's to know
+	}
 	probing := old.Reason == cluster.ReasonProbing || old.Name == ""
-	return old.Ready != info.Ready || probing || !maps.Equal(old.Labels, info.Labels)
+	return old.Ready != info.Ready || old.Elsewhere != info.Elsewhere || probing || !maps.Equal(old.Labels, info.Labels)
 }
 
 // start connects and begins to watch. The caller holds the lock.
 func (m *member) start(ctx context.Context, types map[string]intent.Type) {
+	if !m.info.Elsewhere && !m.fleet.opts.Owns(m.name) {
+		return // it has just become another shard's, as will be told
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	m.clients, m.broken = apply.NewClients(m.fleet.metrics.through(ctx, m.name, m.info.Config))
 	if m.broken != nil {
@@ -89,7 +95,9 @@ func (m *member) start(ctx context.Context, types map[string]intent.Type) {
 		return
 	}
 	m.ctx, m.cancel = ctx, cancel
-	m.lane.open(m.ctx)
+	if !m.info.Elsewhere {
+		m.lane.open(m.ctx)
+	}
 	for _, t := range types {
 		m.watch(t)
 	}
@@ -108,7 +116,7 @@ func (m *member) stop() {
 
 // watch begins to watch the copies of a type. The caller holds the lock.
 func (m *member) watch(t intent.Type) {
-	if m.ctx == nil || m.copies[t.Name] != nil {
+	if m.ctx == nil || m.copies[t.Name] != nil || m.info.Elsewhere && !t.Collects.Health {
 		return
 	}
 	ctx, stop := context.WithCancel(m.ctx)
@@ -174,7 +182,7 @@ func (m *member) look(t intent.Type, key intent.Key) plan.Member {
 	defer m.mu.RUnlock()
 	out := plan.Member{
 		Name: m.name, Labels: m.info.Labels, Host: m.info.Host, Revision: m.info.Revision,
-		Ready: m.info.Ready && m.broken == nil, View: plan.ViewWaiting,
+		Ready: m.info.Ready && m.broken == nil, View: plan.ViewWaiting, Elsewhere: m.info.Elsewhere,
 	}
 	if m.info.Reason == cluster.ReasonProbing {
 		out.Ready = true // nobody has asked it yet: that is not knowing, as with a view that is still being listed
@@ -200,7 +208,12 @@ func (m *member) look(t intent.Type, key intent.Key) plan.Member {
 func (m *member) listing() bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if m.info.Reason == cluster.ReasonProbing {
+	switch {
+	case m.info.Elsewhere == m.fleet.opts.Owns(m.name):
+		return true // it has moved, and that will be told
+	case m.info.Elsewhere:
+		return false
+	case m.info.Reason == cluster.ReasonProbing:
 		return true
 	}
 	for _, c := range m.copies {
@@ -248,7 +261,7 @@ func (m *member) do(ctx context.Context, key intent.Key, s plan.Step) apply.Resu
 	clients, c, id := m.clients, m.copies[key.Type], string(m.info.ID)
 	m.mu.RUnlock()
 	t, ok := m.fleet.typeOf(key.Type)
-	if clients == nil || c == nil || !ok {
+	if clients == nil || c == nil || !ok || !m.fleet.opts.Owns(m.name) {
 		return apply.Result{Outcome: plan.Outcome{Member: s.Member, State: plan.Failed, Reason: "ClientRetrievalFailed", Message: "the cluster or the type has left"}}
 	}
 	w := clients.For(s.Member, t.Target.GroupVersionResource, t.Target.Kind)
