@@ -85,54 +85,73 @@ func (d *Debts) of(key intent.Key) map[string]plan.Debt {
 
 // record writes down debts, beside those that the name already has.
 func (d *Debts) record(ctx context.Context, key intent.Key, debts map[string]plan.Debt) error {
-	if len(debts) == 0 {
-		return nil
-	}
-	members := maps.Clone(d.of(key))
-	if members == nil {
-		members = map[string]plan.Debt{}
-	}
-	maps.Copy(members, debts)
-	return d.write(ctx, debtor{Key: key, Members: members})
-}
-
-// settle strikes out what is paid.
-func (d *Debts) settle(ctx context.Context, key intent.Key, paid []string) error {
-	members := d.of(key)
-	if len(members) == 0 || len(paid) == 0 {
-		return nil
-	}
-	members = maps.Clone(members)
-	for _, m := range paid {
-		delete(members, m)
-	}
-	if len(members) > 0 {
-		return d.write(ctx, debtor{Key: key, Members: members})
-	}
-	err := d.client.Delete(ctx, debtName(key), metav1.DeleteOptions{})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("settle the debt of %v: %w", key, err)
+	known := d.of(key)
+	for name := range debts {
+		if _, ok := known[name]; !ok {
+			return d.change(ctx, key, func(all map[string]plan.Debt) { maps.Copy(all, debts) })
+		}
 	}
 	return nil
 }
 
-func (d *Debts) write(ctx context.Context, v debtor) error {
-	data, err := json.Marshal(v)
+// settle strikes out what is paid.
+func (d *Debts) settle(ctx context.Context, key intent.Key, paid []string) error {
+	known := d.of(key)
+	for _, name := range paid {
+		if _, ok := known[name]; ok {
+			return d.change(ctx, key, func(all map[string]plan.Debt) {
+				for _, name := range paid {
+					delete(all, name)
+				}
+			})
+		}
+	}
+	return nil
+}
+
+// change changes what is on record of an object, as the host has it at this moment: other shards write there, too.
+func (d *Debts) change(ctx context.Context, key intent.Key, do func(map[string]plan.Debt)) error {
+	cm, err := d.client.Get(ctx, debtName(key), metav1.GetOptions{})
+	found := err == nil
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("read the debt of %v: %w", key, err)
+	}
+	all := map[string]plan.Debt{}
+	if found {
+		maps.Copy(all, parseDebtor(cm).Members)
+	}
+	if do(all); len(all) == 0 {
+		return d.strike(ctx, key, cm, found)
+	}
+	data, err := json.Marshal(debtor{Key: key, Members: all})
 	if err != nil {
 		return err
 	}
-	cm := &corev1.ConfigMap{
-		ObjectMeta: metav1.ObjectMeta{Name: debtName(v.Key), Labels: map[string]string{debtLabel: "true"}},
-		Data:       map[string]string{"debt": string(data), "object": v.Key.String()},
+	next := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: debtName(key), Labels: map[string]string{debtLabel: "true"}},
+		Data:       map[string]string{"debt": string(data), "object": key.String()},
 	}
-	got, err := d.client.Update(ctx, cm, metav1.UpdateOptions{FieldManager: fedv1.FieldManager})
-	if apierrors.IsNotFound(err) {
-		got, err = d.client.Create(ctx, cm, metav1.CreateOptions{FieldManager: fedv1.FieldManager})
+	if found {
+		next.ResourceVersion = cm.ResourceVersion
+		next, err = d.client.Update(ctx, next, metav1.UpdateOptions{FieldManager: fedv1.FieldManager})
+	} else {
+		next, err = d.client.Create(ctx, next, metav1.CreateOptions{FieldManager: fedv1.FieldManager})
 	}
 	if err != nil {
-		return fmt.Errorf("record the debt of %v: %w", v.Key, err)
+		return fmt.Errorf("record the debt of %v: %w", key, err)
 	}
-	d.store.Merge(got)
+	d.store.Merge(next)
+	return nil
+}
+
+func (d *Debts) strike(ctx context.Context, key intent.Key, cm *corev1.ConfigMap, found bool) error {
+	if !found {
+		return nil
+	}
+	err := d.client.Delete(ctx, cm.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &cm.ResourceVersion}})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("settle the debt of %v: %w", key, err)
+	}
 	return nil
 }
 

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/hansa-io/hansa/internal/fleet"
+	"github.com/hansa-io/hansa/internal/guard"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/rollup"
@@ -34,6 +35,17 @@ type Members interface {
 	Published(plan.Plan)
 }
 
+// Shards are what the conductor may ask about the other processes that have members of this federation.
+type Shards interface {
+	// Speaks says whether this process speaks of an object that no process has anything in.
+	Speaks(intent.Key) bool
+	// Surveying says that another is still reading what its members hold; Behind that one has found the host to be behind them.
+	Surveying() bool
+	Behind() bool
+	// Leads says that this process leads, and so sees the status that is collected in all members.
+	Leads() bool
+}
+
 // Reconciler conducts.
 type Reconciler struct {
 	kinds    *Kinds
@@ -43,6 +55,7 @@ type Reconciler struct {
 	recovery *Recovery
 	versions *Versions
 	host     host
+	shards   Shards
 	settings func() plan.Settings
 	tell     func(intent.Type, *intent.Intent, []rollup.Event)
 	log      logr.Logger
@@ -59,6 +72,8 @@ type Options struct {
 	Members Members
 	Debts   *Debts
 	Ledger  *Ledger
+	// Shards that this one is one of; nil if it has all members.
+	Shards Shards
 	// Recovery restrains removals while the host is behind.
 	Recovery *Recovery
 	// Versions are KubeFed's records of what was written where.
@@ -80,8 +95,8 @@ type Options struct {
 func New(o Options) *Reconciler {
 	r := &Reconciler{
 		kinds: o.Kinds, members: o.Members, debts: o.Debts, ledger: o.Ledger, recovery: o.Recovery, versions: o.Versions,
-		host:     host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
-		settings: o.Settings, tell: o.Tell, log: o.Log,
+		host:   host{client: o.Host, namespace: o.Namespace, namespacedScope: o.NamespacedScope},
+		shards: o.Shards, settings: o.Settings, tell: o.Tell, log: o.Log,
 		waiting:  waiting{since: map[intent.Key]time.Time{}},
 		pruned:   pruned{m: map[intent.Key]pruning{}},
 		pace:     pace{written: map[intent.Key]time.Time{}},
@@ -104,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	if !ok {
 		return reconcile.Result{}, nil // its inputs are being read; it is woken when they have been
 	}
-	p := r.ledger.Guard(r.recovery.Guard(plan.Make(world), world), world.Intent)
+	p := r.ledger.Guard(r.restrain(plan.Make(world), world), world.Intent)
 	p.Since = since(world)
 	if world, err = r.hold(ctx, p, world); err != nil {
 		return reconcile.Result{}, fmt.Errorf("hold %v: %w", key, err)
@@ -112,7 +127,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 	got := r.members.Submit(p)
 	told := rollup.Of(p, got, world.Intent, r.waiting.late(key), world.Now)
 	later, err := r.publish(ctx, p, world, told)
-	if err = errors.Join(err, r.tellServices(ctx, p, world)); err != nil {
+	if r.shards == nil || r.shards.Leads() {
+		err = errors.Join(err, r.tellServices(ctx, p, world))
+	}
+	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("publish %v: %w", key, err)
 	}
 	wait := sooner(later, r.waiting.next(key, p, told, world.Now))
@@ -121,6 +139,21 @@ func (r *Reconciler) Reconcile(ctx context.Context, key intent.Key) (result reco
 		wait = sooner(wait, recordAgain)
 	}
 	return reconcile.Result{RequeueAfter: wait}, nil
+}
+
+// restrain holds removals back while the host may be behind what its members have seen, by this process's word or another's.
+func (r *Reconciler) restrain(p plan.Plan, w plan.World) plan.Plan {
+	p = r.recovery.Guard(p, w)
+	switch {
+	case r.shards == nil:
+		return p
+	case r.shards.Surveying():
+		return guard.Freeze(p, plan.Observing, "")
+	case r.shards.Behind():
+		return guard.Freeze(p, plan.RecoveryHold, plan.RecoveryMessage)
+	default:
+		return p
+	}
 }
 
 // Note tells, as an event on the federated object, what a step did otherwise than planned.

@@ -21,6 +21,9 @@ func (r *Reconciler) gather(key intent.Key) (plan.World, bool) {
 	i, _ := k.store.Value(key.Namespace, key.Name)
 	w := plan.World{Key: key, Type: k.Type, Intent: i, Namespace: r.namespace(k.Type, key), Newest: k.store.Newest(), Settings: r.settings(), Now: time.Now()}
 	w.Members, w.MembersKnown = r.members.Look(k.Type, key)
+	if r.shards != nil {
+		w.Shared, w.Listens, w.Surveying = true, !r.shards.Speaks(key), r.shards.Surveying()
+	}
 	return remember(w, r.debts.of(key)), true
 }
 
@@ -70,7 +73,7 @@ func (r *Reconciler) Confirm(ctx context.Context, key intent.Key, s plan.Step) e
 			return fmt.Errorf("confirm on the host: %w", err)
 		}
 	}
-	if again, ok := r.recovery.Guard(plan.Make(w), w).Step(s.Member); !ok || again.Verdict != s.Verdict {
+	if again, ok := r.restrain(plan.Make(w), w).Step(s.Member); !ok || again.Verdict != s.Verdict {
 		return apply.ErrChanged
 	}
 	return nil

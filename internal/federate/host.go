@@ -65,12 +65,17 @@ func (h host) finalizers(ctx context.Context, t intent.Type, i *intent.Intent, f
 	return h.objects(t, intent.Key{Namespace: i.Namespace}).Patch(ctx, i.Name, types.MergePatchType, body, metav1.PatchOptions{FieldManager: fedv1.FieldManager})
 }
 
-// status replaces the status of the object that it is about, whatever else has changed in it.
-func (h host) status(ctx context.Context, t intent.Type, i *intent.Intent, s intent.Status) (*unstructured.Unstructured, error) {
-	body, err := json.Marshal([]map[string]any{
+// status replaces the status of the object that it is about, whatever else has changed in it; if asThere, nothing may have: others write
+// the status, too.
+func (h host) status(ctx context.Context, t intent.Type, i *intent.Intent, s intent.Status, asThere bool) (*unstructured.Unstructured, error) {
+	patch := []map[string]any{
 		{"op": "test", "path": "/metadata/uid", "value": i.UID},
 		{"op": "add", "path": "/status", "value": s},
-	})
+	}
+	if asThere {
+		patch[0] = map[string]any{"op": "test", "path": "/metadata/resourceVersion", "value": i.ResourceVersion}
+	}
+	body, err := json.Marshal(patch)
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +106,14 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	if err := r.debts.settle(ctx, p.Key, p.Settled); err != nil {
 		return 0, err
 	}
+	if p.Shared && p.Finalizer != plan.RemoveFinalizer {
+		err = r.debts.record(ctx, p.Key, p.Debts) // on record before the others are told that nothing is left
+	}
 	switch {
+	case err != nil:
+		return 0, err
+	case p.Mute:
+		return 0, nil
 	case p.Finalizer == plan.RemoveFinalizer:
 		r.pruned.forget(p.Key)
 		return 0, r.release(ctx, p, w)
@@ -119,6 +131,8 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 		return 0, nil
 	case r.pruned.knows(p.Key, told.Status, w.Intent.Status):
 		return 0, nil // the lanes remember what the host does not keep
+	case told.Mute:
+		return 0, nil
 	}
 	if wait := r.pace.wait(p.Key, time.Now()); told.Minor && wait > 0 {
 		return wait, nil
@@ -128,7 +142,10 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 
 func (r *Reconciler) writeStatus(ctx context.Context, p plan.Plan, w plan.World, told rollup.Told) error {
 	k, _ := r.kinds.kind(p.Key.Type)
-	obj, err := r.host.status(ctx, k.Type, w.Intent, told.Status)
+	obj, err := r.host.status(ctx, k.Type, w.Intent, told.Status, p.Shared)
+	if p.Shared && apierrors.IsInvalid(err) && r.moved(ctx, k, w.Intent) {
+		return nil // another shard has told meanwhile: what it told will wake this object, and both are folded
+	}
 	if apierrors.IsNotFound(err) || apierrors.IsInvalid(err) && r.replaced(ctx, k.Type, w.Intent) {
 		return nil // it is gone, or another object now has its name: the watch will tell
 	}
@@ -142,6 +159,15 @@ func (r *Reconciler) writeStatus(ctx context.Context, p plan.Plan, w plan.World,
 	}
 	r.tell(k.Type, w.Intent, told.Events)
 	return nil
+}
+
+// moved says that the host has another version of an object than a plan was made of.
+func (r *Reconciler) moved(ctx context.Context, k kind, of *intent.Intent) bool {
+	if seen, ok := k.store.Value(of.Namespace, of.Name); ok && seen.ResourceVersion != of.ResourceVersion {
+		return true
+	}
+	now, err := r.host.intent(ctx, k.Type, intent.Key{Namespace: of.Namespace, Name: of.Name})
+	return err == nil && (now == nil || now.ResourceVersion != of.ResourceVersion)
 }
 
 func (r *Reconciler) replaced(ctx context.Context, t intent.Type, old *intent.Intent) bool {
@@ -161,8 +187,8 @@ func (r *Reconciler) release(ctx context.Context, p plan.Plan, w plan.World) err
 	k, _ := r.kinds.kind(p.Key.Type)
 	rest := slices.DeleteFunc(slices.Clone(w.Intent.Finalizers), func(f string) bool { return f == fedv1.SyncFinalizer })
 	_, err := r.host.finalizers(ctx, k.Type, w.Intent, rest)
-	if apierrors.IsNotFound(err) {
-		return nil
+	if apierrors.IsNotFound(err) || p.Shared && apierrors.IsConflict(err) {
+		return nil // another shard was first
 	}
 	return err
 }

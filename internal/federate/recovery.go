@@ -80,12 +80,19 @@ func (r *Recovery) why() (plan.Reason, string) {
 	}
 }
 
+func (r *Recovery) survey(done bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.surveyed = done
+}
+
 // surveyPatience bounds the wait for what members hold: one that never finishes its lists must not keep the others from removing.
 const surveyPatience = 30 * time.Second
 
-// Survey looks once at everything that the host and the members hold, and allows removals when it knows whether the host has gone back
-// in time. settled says that no list is under way any more.
+// Survey looks at everything that the host and the members hold, and allows removals when it knows whether the host has gone back
+// in time: once, and where members move between shards, again when some have come. settled says that no list is under way any more.
 func (r *Reconciler) Survey(ctx context.Context, settled func() bool) {
+	r.recovery.survey(false)
 	deadline := time.Now().Add(surveyPatience)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -104,8 +111,6 @@ func (r *Reconciler) Survey(ctx context.Context, settled func() bool) {
 			}
 		})
 	}
-	r.recovery.mu.Lock()
-	r.recovery.surveyed = true
-	r.recovery.mu.Unlock()
+	r.recovery.survey(true)
 	r.kinds.WakeAll()
 }

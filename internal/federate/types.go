@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,6 +22,7 @@ type TypeWatcher interface {
 	Enable(intent.Type)
 	Disable(name string)
 	Unavailable(typeName string) []fedv1.MemberAPI
+	Elsewhere(member string) bool
 }
 
 // Types keeps the watches in step with the FederatedTypeConfigs.
@@ -32,6 +34,8 @@ type Types struct {
 	namespacedScope bool
 	// raw is the feature gate RawResourceStatusCollection.
 	raw func() bool
+	// leads says whether the types are this process's to write about; another shard only tells in which of its members they are not served.
+	leads func() bool
 	// run is the context that watches live in; it ends with this process' leadership.
 	run context.Context
 }
@@ -39,7 +43,11 @@ type Types struct {
 // NewTypes returns a reconciler of FederatedTypeConfigs. What it starts ends with the context. raw is the feature gate
 // RawResourceStatusCollection.
 func NewTypes(run context.Context, c client.Client, kinds *Kinds, members TypeWatcher, r *Reconciler, namespacedScope bool, raw func() bool) *Types {
-	return &Types{run: run, client: c, kinds: kinds, members: members, reconciler: r, namespacedScope: namespacedScope, raw: raw}
+	leads := func() bool { return true }
+	if r.shards != nil {
+		leads = r.shards.Leads
+	}
+	return &Types{run: run, client: c, kinds: kinds, members: members, reconciler: r, namespacedScope: namespacedScope, raw: raw, leads: leads}
 }
 
 // Reconcile starts or stops one type and tells so in its status.
@@ -52,6 +60,9 @@ func (t *Types) Reconcile(ctx context.Context, req reconcile.Request) (reconcile
 		return reconcile.Result{}, nil
 	case err != nil:
 		return reconcile.Result{}, fmt.Errorf("read FederatedTypeConfig %s: %w", req.Name, err)
+	case c.DeletionTimestamp != nil && !t.leads():
+		t.pause(&c)
+		return reconcile.Result{}, nil
 	case c.DeletionTimestamp != nil:
 		return reconcile.Result{}, t.remove(ctx, &c)
 	}
@@ -80,7 +91,7 @@ func (t *Types) stop(name string) {
 
 // hold puts our finalizer on the type, so that its objects can be let go before it is forgotten.
 func (t *Types) hold(ctx context.Context, c *fedv1.FederatedTypeConfig) error {
-	if slices.Contains(c.Finalizers, fedv1.TypeFinalizer) {
+	if slices.Contains(c.Finalizers, fedv1.TypeFinalizer) || !t.leads() {
 		return nil
 	}
 	return t.finalizers(ctx, c, append(slices.Clone(c.Finalizers), fedv1.TypeFinalizer))
@@ -119,11 +130,7 @@ func (t *Types) remove(ctx context.Context, c *fedv1.FederatedTypeConfig) error 
 		t.stop(c.Name)
 		return nil
 	}
-	it := intent.TypeOf(c)
-	it.Paused = true
-	if _, ok := t.kinds.kind(c.Name); ok {
-		t.kinds.Start(t.run, it) // from here on nobody puts the finalizers back
-	}
+	it := t.pause(c)
 	if err := t.reconciler.letGo(ctx, it); err != nil {
 		return fmt.Errorf("let the objects of FederatedTypeConfig %s go: %w", c.Name, err)
 	}
@@ -133,6 +140,16 @@ func (t *Types) remove(ctx context.Context, c *fedv1.FederatedTypeConfig) error 
 	}
 	rest := slices.DeleteFunc(slices.Clone(c.Finalizers), func(f string) bool { return f == fedv1.TypeFinalizer })
 	return client.IgnoreNotFound(t.finalizers(ctx, c, rest))
+}
+
+// pause has nothing of a type placed or removed any more, so that nobody puts the finalizers of its objects back.
+func (t *Types) pause(c *fedv1.FederatedTypeConfig) intent.Type {
+	it := intent.TypeOf(c)
+	it.Paused = true
+	if _, ok := t.kinds.kind(c.Name); ok {
+		t.kinds.Start(t.run, it)
+	}
+	return it
 }
 
 // letGo takes our finalizer off every object of a type. It asks the host which there are: this process may never have watched them.
@@ -164,6 +181,10 @@ func (r *Reconciler) letGo(ctx context.Context, t intent.Type) error {
 // tell writes the status if it means something new.
 func (t *Types) tell(ctx context.Context, c *fedv1.FederatedTypeConfig, it intent.Type) error {
 	before := c.DeepCopy()
+	if !t.leads() {
+		c.Status.UnavailableIn = t.unavailable(before)
+		return t.write(ctx, before, c)
+	}
 	collects := fedv1.NotRunning
 	c.Status = fedv1.FederatedTypeConfigStatus{
 		ObservedGeneration:    c.Generation,
@@ -172,11 +193,27 @@ func (t *Types) tell(ctx context.Context, c *fedv1.FederatedTypeConfig, it inten
 	}
 	if !it.Paused {
 		c.Status.PropagationController = fedv1.Running
-		c.Status.UnavailableIn = t.members.Unavailable(c.Name)
+		c.Status.UnavailableIn = t.unavailable(before)
 		if it.Collects.Services != (intent.Resource{}) {
 			collects = fedv1.Running // KubeFed means its older collection only
 		}
 	}
+	return t.write(ctx, before, c)
+}
+
+// unavailable are the members in which a type cannot be propagated: those of this process, and of others what they have told.
+func (t *Types) unavailable(c *fedv1.FederatedTypeConfig) []fedv1.MemberAPI {
+	out := t.members.Unavailable(c.Name)
+	for _, told := range c.Status.UnavailableIn {
+		if t.members.Elsewhere(told.Name) {
+			out = append(out, told)
+		}
+	}
+	slices.SortFunc(out, func(a, b fedv1.MemberAPI) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func (t *Types) write(ctx context.Context, before, c *fedv1.FederatedTypeConfig) error {
 	if equality.Semantic.DeepEqual(before.Status, c.Status) {
 		return nil
 	}

@@ -240,6 +240,19 @@ func (f *Fleet) Unavailable(typeName string) []fedv1.MemberAPI {
 	return out
 }
 
+// Elsewhere says that another shard has a member.
+func (f *Fleet) Elsewhere(memberName string) bool {
+	f.mu.RLock()
+	m := f.members[memberName]
+	f.mu.RUnlock()
+	if m == nil {
+		return false
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.info.Elsewhere
+}
+
 // Held calls f with every object of a type that some member holds.
 func (f *Fleet) Held(typeName string, visit func(intent.Key)) {
 	t, ok := f.typeOf(typeName)
