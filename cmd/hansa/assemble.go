@@ -46,6 +46,8 @@ type plane struct {
 	mgr      manager.Manager
 	settings *current
 	term     *lead.Term
+	// shards that this process is one of; nil if it has all members.
+	shards   *shards
 	objects  federate.Queue
 	types    atomic.Pointer[typeQueue]
 	kinds    *federate.Kinds
@@ -71,8 +73,8 @@ type typeQueue struct {
 	workqueue.TypedRateLimitingInterface[reconcile.Request]
 }
 
-func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, term *lead.Term) error {
-	p := &plane{mgr: mgr, settings: s, term: term, configEvents: mgr.GetEventRecorder("hansa")}
+func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, term *lead.Term, shards *shards) error {
+	p := &plane{mgr: mgr, settings: s, term: term, shards: shards, configEvents: mgr.GetEventRecorder("hansa")}
 	p.objects = workqueue.NewTypedRateLimitingQueueWithConfig(
 		workqueue.NewTypedItemExponentialFailureRateLimiter[intent.Key](200*time.Millisecond, time.Minute),
 		workqueue.TypedRateLimitingQueueConfig[intent.Key]{Name: "objects"})
@@ -92,7 +94,7 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 	}
 	p.fleet = fleet.New(ctx, fleet.Options{
 		Wake: p.wake, WakeType: p.wakeType, WakeAll: p.wakeAll, WakeNamespace: p.wakeNamespace,
-		Confirm: p.confirm, Note: p.note, Workers: f.memberWorkers, Namespace: s.watched(), Log: log,
+		Confirm: p.confirm, Note: p.note, Owns: shards.owner(), Workers: f.memberWorkers, Namespace: s.watched(), Log: log,
 		Audit: audit, Metrics: p.metrics,
 	})
 	p.kinds = federate.NewKinds(host, s.watched(), p.wake, p.fleet.Held)
@@ -102,17 +104,18 @@ func assemble(ctx context.Context, mgr manager.Manager, f flags, s *current, ter
 	p.conduct = federate.New(federate.Options{
 		Kinds: p.kinds, Members: p.fleet, Debts: p.debts,
 		Ledger:   federate.NewLedger(f.budget, p.fleet.Count, p.approved),
-		Recovery: federate.NewRecovery(s.rollback, p.rolledBack),
+		Shards:   shards.forConductor(),
+		Recovery: p.newRecovery(),
 		Versions: p.versions,
 		Host:     host, Namespace: s.namespace, NamespacedScope: s.namespaced(),
 		Settings: s.plan, Tell: tell.tell, Log: log,
 		Measure: federate.Measure{Set: p.metrics, Clusters: p.fleet.Names, EachObject: f.measure.objects},
 	})
 	p.newScheduler(ctx, host)
-	if err := mgr.Add(manager.RunnableFunc(tell.run)); err != nil {
+	if err := mgr.Add(p.member(tell.run)); err != nil {
 		return err
 	}
-	for _, add := range []func(context.Context, flags) error{p.addObjects, p.addTypes, p.addConfig, p.addServices, p.addClusters, p.addApprovals, p.addScheduler, p.addXDS, p.addGateway, p.addExposure, p.addPublicDNS, p.addStart} {
+	for _, add := range []func(context.Context, flags) error{p.addShards, p.addObjects, p.addTypes, p.addConfig, p.addServices, p.addClusters, p.addApprovals, p.addScheduler, p.addXDS, p.addGateway, p.addExposure, p.addPublicDNS, p.addStart} {
 		if err := add(ctx, f); err != nil {
 			return err
 		}
@@ -167,6 +170,7 @@ func (p *plane) addObjects(context.Context, flags) error {
 	c, err := controller.NewTypedUnmanaged("objects", controller.TypedOptions[intent.Key]{
 		Reconciler:              p.conduct,
 		MaxConcurrentReconciles: p.settings.in.Load().SyncWorkers,
+		NeedLeaderElection:      p.alone(),
 		NewQueue: func(string, workqueue.TypedRateLimiter[intent.Key]) workqueue.TypedRateLimitingInterface[intent.Key] {
 			return p.objects
 		},
@@ -183,6 +187,7 @@ func (p *plane) addTypes(ctx context.Context, _ flags) error {
 	return ctrl.NewControllerManagedBy(p.mgr).Named("federatedtypeconfig").
 		For(&fedv1.FederatedTypeConfig{}).
 		Watches(&fedv1.FederatedTypeConfig{}, handler.EnqueueRequestsFromMapFunc(p.dependents)).
+		WithOptions(controller.Options{NeedLeaderElection: p.alone()}).
 		WatchesRawSource(source.Func(func(_ context.Context, q workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 			p.types.Store(&typeQueue{q})
 			return nil
@@ -220,14 +225,21 @@ func (p *plane) allTypes(ctx context.Context) []reconcile.Request {
 
 // addClusters adds the controller of KubeFedClusters.
 func (p *plane) addClusters(_ context.Context, f flags) error {
-	c, err := cluster.New(cluster.Options{
+	o := cluster.Options{
 		Host: p.mgr, Namespace: p.settings.namespace, HostIDs: p.settings.hostIDs,
 		Connect: cluster.ConnectOptions{UserAgent: p.mgr.GetConfig().UserAgent, QPS: f.memberQPS, Burst: f.memberBurst, Guard: p.term},
 		Health:  p.settings.health, Watcher: watchers{p.members, p.fleet}, Rotate: join.Rotator{Host: p.mgr.GetClient(), Clock: clock.RealClock{}}.Rotate, Log: p.mgr.GetLogger().WithName("cluster"),
 		Metrics: p.metrics,
-	})
+	}
+	if s := p.shards; s != nil {
+		o.Owns, o.Observes, o.Connect.Guard, o.Observer = s.Owns, s.Leads, s.term, p.term
+	}
+	c, err := cluster.New(o)
 	if err != nil {
 		return fmt.Errorf("make the controller of clusters: %w", err)
+	}
+	if p.shards != nil {
+		p.shards.clusters = c
 	}
 	return p.mgr.Add(c)
 }
@@ -236,19 +248,24 @@ func (p *plane) addClusters(_ context.Context, f flags) error {
 func (p *plane) addApprovals(context.Context, flags) error {
 	return ctrl.NewControllerManagedBy(p.mgr).Named("approvals").
 		For(&fedv1.KubeFedCluster{}, builder.WithPredicates(predicate.AnnotationChangedPredicate{})).
+		WithOptions(controller.Options{NeedLeaderElection: p.alone()}).
 		Complete(reconcile.Func(func(context.Context, reconcile.Request) (reconcile.Result, error) {
 			p.wakeAll()
 			return reconcile.Result{}, nil
 		}))
 }
 
-// addStart adds what happens once this process leads: the debts are read, and the fleet learns when it has met every member.
+// addStart adds what happens once this process has members: the debts are read, and the fleet learns when it has met every member.
 func (p *plane) addStart(context.Context, flags) error {
-	return p.mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
+	return p.mgr.Add(p.member(func(ctx context.Context) error {
 		go p.debts.Run(ctx)
 		go p.versions.Run(ctx)
 		if err := p.meet(ctx); err != nil {
 			return err
+		}
+		if p.shards != nil {
+			p.shards.follow(ctx, p.newestRollback())
+			return nil
 		}
 		p.conduct.Survey(ctx, p.fleet.Settled)
 		return nil

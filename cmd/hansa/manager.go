@@ -42,6 +42,7 @@ type flags struct {
 	leaseDuration, renewDeadline time.Duration
 	retryPeriod                  time.Duration
 	version                      bool
+	shards                       bool
 	budget                       federate.Limits
 	measure                      measure
 	staleness                    staleness
@@ -85,6 +86,7 @@ func managerCommand() *cobra.Command {
 	fs.DurationVar(&f.leaseDuration, "leader-elect-lease-duration", 0, "instead of leaderElect.leaseDuration of the KubeFedConfig")
 	fs.DurationVar(&f.renewDeadline, "leader-elect-renew-deadline", 0, "instead of leaderElect.renewDeadline")
 	fs.DurationVar(&f.retryPeriod, "leader-elect-retry-period", 0, "instead of leaderElect.retryPeriod")
+	fs.BoolVar(&f.shards, "shards", false, "share the members out over all managers that run with this flag, instead of one having them all while the others stand by")
 	fs.BoolVar(&f.version, "version", false, "print the version and end")
 	fs.DurationVar(&f.budget.Window, "deletion-budget-window", f.budget.Window, "the time over which removals that follow from placements are counted, for each type and member")
 	fs.IntVar(&f.budget.Least, "deletion-budget", f.budget.Least, "removals within the window that are always allowed; 0 with a share of 0 switches the budget off")
@@ -192,11 +194,13 @@ func run(ctx context.Context, f flags) error {
 	if err != nil {
 		return err
 	}
-	if err := assemble(ctx, mgr, f, settings, term); err != nil {
+	if err := assemble(ctx, mgr, f, settings, term, h.shards); err != nil {
 		return err
 	}
 	klog.InfoS("starting", "version", version.Current().Version, "host", config.Host, "namespace", f.namespace, "scope", settings.scope(), "identity", identity)
-	if err := mgr.Start(ctx); err != nil {
+	err = mgr.Start(ctx)
+	h.shards.leave()
+	if err != nil {
 		return fmt.Errorf("%w: this process ends, so that another leads, or itself after a restart", err)
 	}
 	if cause := context.Cause(ctx); errors.As(cause, new(lostError)) {
@@ -229,6 +233,7 @@ type helm struct {
 	identity string
 	lose     context.CancelCauseFunc
 	mgr      manager.Manager
+	shards   *shards
 }
 
 // newManager makes a manager whose writes end with its term.
@@ -244,9 +249,13 @@ func (h *helm) newManager() (manager.Manager, *lead.Term, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if h.shards, err = newShards(h.flags, h.config, h.identity, times, ctrl.Log.WithName("shards")); err != nil {
+		return nil, nil, err
+	}
+	guard := h.shards.guard(term)
 	guarded := rest.CopyConfig(h.config)
-	guarded.Wrap(term.Requests)
-	guarded.Dial = term.Dial((&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext)
+	guarded.Wrap(guard.Requests)
+	guarded.Dial = guard.Dial((&net.Dialer{Timeout: 30 * time.Second, KeepAlive: 30 * time.Second}).DialContext)
 	mgr, err := ctrl.NewManager(guarded, ctrl.Options{
 		Scheme: scheme(),
 		Cache: cache.Options{

@@ -11,7 +11,27 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
+	"github.com/hansa-io/hansa/internal/federate"
 )
+
+// newRecovery returns what restrains removals. Shards tell each other what they find, and the leader tells the user.
+func (p *plane) newRecovery() *federate.Recovery {
+	if p.shards != nil {
+		return federate.NewRecovery("", p.shards.rolledBack)
+	}
+	return federate.NewRecovery(p.settings.rollback, p.rolledBack)
+}
+
+// newestRollback tells of what the shards have found, if it is another than was told last.
+func (p *plane) newestRollback() func(revision string) {
+	told := p.settings.rollback
+	return func(revision string) {
+		if revision != told {
+			told = revision
+			p.rolledBack(revision)
+		}
+	}
+}
 
 // rolledBack tells on the KubeFedConfig, in the log and by an event, that the host is behind its members, or that it is so no more.
 func (p *plane) rolledBack(revision string) {

@@ -358,8 +358,9 @@ func (c *Controller) Moved(ctx context.Context) {
 	}
 }
 
-// Yield ends the keepers of members that are not this process's, and returns when nothing more comes from them.
-func (c *Controller) Yield(ctx context.Context, owns func(name string) bool) {
+// Yield ends the keepers of members that are not this process's, and returns when nothing more comes from them, or an error if the
+// context ends before.
+func (c *Controller) Yield(ctx context.Context, owns func(name string) bool) error {
 	c.mu.Lock()
 	var ending []*kept
 	for name, k := range c.keepers {
@@ -374,9 +375,10 @@ func (c *Controller) Yield(ctx context.Context, owns func(name string) bool) {
 		select {
 		case <-k.gone:
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		}
 	}
+	return nil
 }
 
 // count shows how many members there are. The caller holds the lock.

@@ -207,8 +207,9 @@ func (f *Fleet) Settled() bool {
 	return known && !slices.ContainsFunc(sorted, (*member).listing)
 }
 
-// Yield ends what is under way in members that are not this process's, and returns when it has ended.
-func (f *Fleet) Yield(ctx context.Context, owns func(member string) bool) {
+// Yield ends what is under way in members that are not this process's, and returns when it has ended, or an error if the context does so
+// before.
+func (f *Fleet) Yield(ctx context.Context, owns func(member string) bool) error {
 	sorted, _ := f.list()
 	var lost []*member
 	for _, m := range sorted {
@@ -222,6 +223,7 @@ func (f *Fleet) Yield(ctx context.Context, owns func(member string) bool) {
 	for _, m := range lost {
 		m.lane.drained(ctx)
 	}
+	return ctx.Err()
 }
 
 // Unavailable lists, sorted, the members in which a type cannot be propagated, and why; of those that are this process's.

@@ -74,7 +74,52 @@ func (t *Term) age(began time.Time) time.Duration {
 func (t *Term) Requests(next http.RoundTripper) http.RoundTripper { return requests{t, next} }
 
 // Dial guards connections; dial makes them.
-func (t *Term) Dial(dial func(ctx context.Context, network, address string) (net.Conn, error)) func(context.Context, string, string) (net.Conn, error) {
+func (t *Term) Dial(dial dialer) dialer { return guardedBy(t, dial) }
+
+// Either is the time in which one of some terms runs.
+type Either []*Term
+
+// Write fails when no write may begin any more.
+func (e Either) Write() error {
+	for _, t := range e {
+		if t.Write() == nil {
+			return nil
+		}
+	}
+	return ErrNotLeading
+}
+
+// Send fails when nothing may be sent any more by a process that once could write. One that never could may: it only reads.
+func (e Either) Send() error {
+	led := false
+	for _, t := range e {
+		if t.led.Load() {
+			if led = true; t.Send() == nil {
+				return nil
+			}
+		}
+	}
+	if !led {
+		return nil
+	}
+	return ErrNotLeading
+}
+
+// Requests guards the requests that write; next makes them.
+func (e Either) Requests(next http.RoundTripper) http.RoundTripper { return requests{e, next} }
+
+// Dial guards connections; dial makes them.
+func (e Either) Dial(dial dialer) dialer { return guardedBy(e, dial) }
+
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+
+// term has the two ends of a Term.
+type term interface {
+	Write() error
+	Send() error
+}
+
+func guardedBy(t term, dial dialer) dialer {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err != nil {
@@ -85,7 +130,7 @@ func (t *Term) Dial(dial func(ctx context.Context, network, address string) (net
 }
 
 type requests struct {
-	term *Term
+	term term
 	next http.RoundTripper
 }
 
@@ -118,7 +163,7 @@ func changes(req *http.Request) bool {
 // for any time.
 type conn struct {
 	net.Conn
-	term *Term
+	term term
 }
 
 // Write implements net.Conn.
