@@ -153,7 +153,7 @@ func (l *Lock) notice(holder Holder, lease *resourcelock.LeaderElectionRecord) {
 		l.opts.Waiting(holder)
 	}
 	if lost {
-		l.opts.Term.end()
+		l.opts.Term.End()
 		if l.opts.Lost != nil {
 			l.opts.Lost(lease.HolderIdentity)
 		}
@@ -168,7 +168,7 @@ func (l *Lock) Create(ctx context.Context, r resourcelock.LeaderElectionRecord) 
 // Update implements resourcelock.Interface. An update without a holder gives the lock back.
 func (l *Lock) Update(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 	if r.HolderIdentity == "" {
-		l.opts.Term.end()
+		l.opts.Term.End()
 	}
 	return l.hold(ctx, r, func(ctx context.Context, r resourcelock.LeaderElectionRecord) error {
 		if l.absent {
@@ -194,7 +194,7 @@ func (l *Lock) hold(ctx context.Context, r resourcelock.LeaderElectionRecord, le
 	l.leads = r.HolderIdentity == l.Identity()
 	l.mu.Unlock()
 	if r.HolderIdentity == l.Identity() {
-		l.opts.Term.renewed(began)
+		l.opts.Term.Renewed(began)
 	}
 	return nil
 }

@@ -33,14 +33,14 @@ func NewTerm(renew, lease time.Duration) *Term {
 	return &Term{renew: renew, lease: lease.Truncate(time.Second), now: time.Now}
 }
 
-// renewed begins the term anew. The moment is that before the request was sent: nobody else counts from an earlier one.
-func (t *Term) renewed(began time.Time) {
+// Renewed begins the term anew. The moment is that before the request was sent: nobody else counts from an earlier one.
+func (t *Term) Renewed(began time.Time) {
 	t.began.Store(&began)
 	t.led.Store(true)
 }
 
-// end ends the term at once.
-func (t *Term) end() { t.began.Store(nil) }
+// End ends the term at once.
+func (t *Term) End() { t.began.Store(nil) }
 
 // Write fails when no write may begin any more.
 func (t *Term) Write() error { return t.within(t.renew) }

@@ -25,7 +25,7 @@ func TestTerm(t *testing.T) {
 		}
 	}
 	check("a process that never led", false, true)
-	term.renewed(start)
+	term.Renewed(start)
 	check("renewed", true, true)
 	now = start.Add(10*time.Second - 1)
 	check("just before the renew deadline", true, true)
@@ -35,9 +35,9 @@ func TestTerm(t *testing.T) {
 	check("just before others may lead", false, true)
 	now = start.Add(15 * time.Second)
 	check("when others may lead", false, false)
-	term.renewed(now)
+	term.Renewed(now)
 	check("renewed after all", true, true)
-	term.end()
+	term.End()
 	check("given back", false, false)
 }
 
@@ -45,7 +45,7 @@ func TestTerm(t *testing.T) {
 func TestTermSeesASleep(t *testing.T) {
 	start := time.Now()
 	term := NewTerm(10*time.Second, 15*time.Second)
-	term.renewed(start)
+	term.Renewed(start)
 	term.now = func() time.Time { return start.Round(0).Add(time.Hour) } // no steady reading
 	if term.Write() == nil {
 		t.Error("a process writes that has slept for an hour")
@@ -98,11 +98,11 @@ func TestConnectionsAreGuarded(t *testing.T) {
 	near, far := net.Pipe()
 	go func() { _, _ = io.Copy(io.Discard, far) }()
 	c := conn{near, term}
-	term.renewed(time.Now())
+	term.Renewed(time.Now())
 	if _, err := c.Write([]byte("in time")); err != nil {
 		t.Fatal(err)
 	}
-	term.renewed(time.Now().Add(-3 * time.Minute))
+	term.Renewed(time.Now().Add(-3 * time.Minute))
 	if n, err := c.Write([]byte("late")); n != 0 || !errors.Is(err, ErrNotLeading) {
 		t.Errorf("sent %d bytes, %v", n, err)
 	}

@@ -61,6 +61,22 @@ const (
 	LockName = "kubefed-controller-manager"
 )
 
+// Leases (Hansa) by which several managers share the members of one federation.
+const (
+	// ShardsLeaseName is the name of the Lease whose annotations say which shards there are.
+	ShardsLeaseName = "hansa-shards"
+	// ShardLeasePrefix, with a hash of a shard's identity, is the name of the Lease of one shard.
+	ShardLeasePrefix = "hansa-shard-"
+	// ShardLabel is "true" on the Lease of a shard.
+	ShardLabel = "kubefed.io/shard"
+	// ShardsAnnotation on ShardsLeaseName is the sorted identities of the shards, separated by commas.
+	ShardsAnnotation = "kubefed.io/shards"
+	// EpochAnnotation on ShardsLeaseName counts its changes; on the Lease of a shard it is the newest that this shard follows.
+	EpochAnnotation = "kubefed.io/epoch"
+	// ShardStatePrefix, with a word, is the name of an annotation by which a shard tells the others something.
+	ShardStatePrefix = "kubefed.io/shard-"
+)
+
 // Annotations (Hansa) on the host's secret that holds a member's credential. A secret without them is KubeFed's: its token never
 // ends and is used as it is.
 const (
