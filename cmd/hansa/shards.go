@@ -12,7 +12,6 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/federate"
 	"github.com/hansa-io/hansa/internal/fleet"
