@@ -51,10 +51,14 @@ type worldFile struct {
 	// Namespace is "unknown", "missing", "none" (the control plane has no use for it), or a FederatedNamespace; selects all by default.
 	Namespace any `json:"namespace"`
 	// Members; unread says that the list is not known.
-	Members  []memberFile `json:"members"`
-	Unread   bool         `json:"unread"`
-	Newest   string       `json:"newest"`
-	Settings struct {
+	Members []memberFile `json:"members"`
+	Unread  bool         `json:"unread"`
+	Newest  string       `json:"newest"`
+	// Shared says that there are several shards; Listens and Surveying are as in the world.
+	Shared    bool `json:"shared"`
+	Listens   bool `json:"listens"`
+	Surveying bool `json:"surveying"`
+	Settings  struct {
 		Accepted string `json:"accepted"`
 		Adopt    *bool  `json:"adopt"`
 		Deadline string `json:"deadline"`
@@ -77,6 +81,9 @@ type memberFile struct {
 	Absent        bool              `json:"absent"`
 	Released      bool              `json:"released"`
 	NamespaceHere string            `json:"namespaceHere"`
+	// Elsewhere says that another shard has the member: its record, and the word that was Told, are in the object's status.
+	Elsewhere bool   `json:"elsewhere"`
+	Told      string `json:"told"`
 }
 
 // copyFile is a copy; it is ours, in sync and called "<member>-copy" where it says nothing else.
@@ -135,6 +142,7 @@ func readWorld(t *testing.T, data []byte) plan.World {
 	}
 	w := plan.World{
 		Key: intent.Key{Namespace: "shop", Name: "web"}, MembersKnown: !f.Unread, Newest: f.Newest, Now: parseTime(t, f.Now),
+		Shared: f.Shared, Listens: f.Listens, Surveying: f.Surveying,
 		Settings: plan.Settings{
 			ControlPlane: "cp", Adopt: f.Settings.Adopt == nil || *f.Settings.Adopt, DeletionDeadline: 5 * time.Minute, Accepted: f.Settings.Accepted,
 			Idle:             f.Settings.Idle,
@@ -155,6 +163,7 @@ func readWorld(t *testing.T, data []byte) plan.World {
 	for _, m := range f.Members {
 		w.Members = append(w.Members, readMember(t, w, m))
 	}
+	tellElsewhere(w, f.Members)
 	return w
 }
 
@@ -258,6 +267,25 @@ func readMember(t *testing.T, w plan.World, f memberFile) plan.Member {
 	return m
 }
 
+// tellElsewhere writes into the status what other shards have told of their members.
+func tellElsewhere(w plan.World, files []memberFile) {
+	for n, f := range files {
+		m := &w.Members[n]
+		if !f.Elsewhere {
+			continue
+		}
+		m.Elsewhere = true
+		if m.Record == nil && f.Told == "" {
+			continue
+		}
+		c := intent.ClusterStatus{Name: m.Name, Status: f.Told}
+		if m.Record != nil {
+			c.UID, c.Version = m.Record.UID, m.Record.Version
+		}
+		w.Intent.Status.Clusters = append(w.Intent.Status.Clusters, c)
+	}
+}
+
 func parseTime(t *testing.T, s string) time.Time {
 	at, err := time.Parse(time.RFC3339, s)
 	if err != nil {
@@ -277,6 +305,9 @@ func printPlan(p plan.Plan, ahead ...plan.Ahead) string {
 	}
 	if p.Silent {
 		line("silent")
+	}
+	if p.Mute {
+		line("mute")
 	}
 	if p.Pending {
 		line("pending")
