@@ -164,6 +164,52 @@ func TestKeeperThresholds(t *testing.T) {
 	}
 }
 
+// What another shard has is not probed by one that listens only: it follows what the host says, and is never ready here.
+func TestKeeperListens(t *testing.T) {
+	s := newScene(t, aCluster(readyBefore), aSecret("t"))
+	s.mode = listens
+	s.rounds(2)
+	s.watch.want(t, "m1 not ready: Elsewhere")
+	if m, _ := s.watch.member("m1"); !m.Elsewhere || m.Config != nil || m.ID != "A" {
+		t.Errorf("%+v", m)
+	}
+	relabelled := aCluster(readyBefore)
+	relabelled.Labels = map[string]string{"tier": "gold"}
+	s.meet(record{relabelled, aSecret("t")})
+	s.rounds(1)
+	s.watch.want(t, "m1 not ready: Elsewhere")
+	if m, _ := s.watch.member("m1"); m.Labels["tier"] != "gold" {
+		t.Errorf("%+v", m)
+	}
+	if len(s.asked) > 0 || s.writes > 0 || len(s.events) > 0 {
+		t.Errorf("%d probes, %d writes, events %v", len(s.asked), s.writes, s.events)
+	}
+}
+
+// One that observes probes, so that it reads from nobody else than the member, and leaves it to the member's shard to tell of it.
+func TestKeeperObserves(t *testing.T) {
+	s := newScene(t, aCluster(readyBefore), aSecret("t"))
+	s.mode = observes
+	s.rounds(1)
+	s.watch.want(t, "m1 not ready: Probing", "m1 ready: A")
+	if m, _ := s.watch.member("m1"); !m.Elsewhere || m.Config == nil {
+		t.Errorf("%+v", m)
+	}
+	s.sight = failed(ReasonConnectionRefused)
+	s.rounds(4)
+	away := aCluster(readyBefore)
+	away.Status, away.ResourceVersion = judge(away.Status, findings{sight: s.sight}, circumstances{streak: streak{bad: 9}, health: s.health()}), "8"
+	s.meet(record{away, aSecret("t")})
+	s.rounds(1)
+	s.watch.want(t, "m1 not ready: ConnectionRefused")
+	s.sight = aGoodSight
+	s.rounds(2)
+	s.watch.want(t, "m1 not ready: Recovering") // as long as its shard does not say so
+	if s.writes > 0 || len(s.events) > 0 {
+		t.Errorf("%d writes, events %v", s.writes, s.events)
+	}
+}
+
 // Nothing is written to a member before it is written down which cluster it is.
 func TestKeeperPinsBeforeReady(t *testing.T) {
 	s := newScene(t, aCluster(), aSecret("t"))

@@ -499,6 +499,34 @@ func TestLaneComesBackWhole(t *testing.T) {
 	})
 }
 
+// TestLaneDrained: a lane that was closed is drained when what runs has ended, whatever it heeds; the patience of who waits has an end.
+func TestLaneDrained(t *testing.T) {
+	onLane(t, 1, func(tr *track) {
+		stuck := make(chan struct{})
+		tr.answer = func(_ context.Context, _ intent.Key, s plan.Step) apply.Result {
+			<-stuck // heeds no context
+			return done(s)
+		}
+		tr.submit(key("a"), step("1"))
+		tr.submit(key("b"), step("1"))
+		tr.wantDid("a 1")
+		tr.leave()
+		patient, end := context.WithTimeout(tr.t.Context(), time.Second)
+		defer end()
+		if tr.drained(patient); patient.Err() == nil {
+			t.Error("drained while a step was under way")
+		}
+		close(stuck)
+		if tr.drained(tr.t.Context()); tr.running != 0 {
+			t.Error("not drained")
+		}
+		tr.wantDid()
+		if tr.forget(); tr.learnt(key("a")).record != nil {
+			t.Error("what was learnt is not forgotten")
+		}
+	})
+}
+
 // TestLanePanic: a step that panics is a step that failed; the lane and the process go on.
 func TestLanePanic(t *testing.T) {
 	onLane(t, 1, func(tr *track) {

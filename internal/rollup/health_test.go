@@ -277,3 +277,27 @@ func TestServices(t *testing.T) {
 		t.Error("a member that is being listed may have a Service")
 	}
 }
+
+// TestHealthOfOtherShards: who sees the copies in all members tells the sum; the others leave it as it was told.
+func TestHealthOfOtherShards(t *testing.T) {
+	before := &intent.Workload{Replicas: 7, ReplicasReady: "7/9"}
+	elsewhere := plan.Step{Verdict: plan.Hold, Reason: plan.Elsewhere, Selected: true, Record: record}
+	sees := elsewhere
+	sees.Health = fares(plan.HealthCurrent, 3, 3)
+	for name, tc := range map[string]struct {
+		other plan.Step
+		want  string
+	}{
+		"not seen here": {elsewhere, "7/9"},
+		"seen here":     {sees, "5/5"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := *object
+			i.Status = intent.Status{Workload: before, Clusters: []intent.ClusterStatus{{Name: "b", UID: "c1", Version: "v.f"}}}
+			told := rollup.Of(collected(inSync(fares(plan.HealthCurrent, 2, 2)), tc.other), nil, &i, false, now)
+			if told.Status.Workload == nil || told.Status.ReplicasReady != tc.want {
+				t.Errorf("%+v, want %s", told.Status.Workload, tc.want)
+			}
+		})
+	}
+}

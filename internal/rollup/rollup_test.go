@@ -248,6 +248,54 @@ func TestSilent(t *testing.T) {
 	}
 }
 
+// TestOtherShards: what others have told of their members stands as it is, and counts; a shard writes when its own members have changed, or
+// when it is the first to tell of a generation, but not while it could only repeat itself.
+func TestOtherShards(t *testing.T) {
+	away := intent.ClusterStatus{Name: "b", Status: "ClusterNotReady", Message: "their words", UID: "c2", Version: "v.e", Health: "Current", ReplicasReady: "1/2"}
+	in := plan.Step{Verdict: plan.Place, Reason: plan.InSync, Selected: true, Record: record}
+	elsewhere, awaited := hold(plan.Elsewhere), hold(plan.Awaited)
+	elsewhere.Message, awaited.Message = "", "not yet"
+	a := intent.ClusterStatus{Name: "a", UID: record.UID, Version: record.Version}
+	told := func(generation int64, clusters ...intent.ClusterStatus) intent.Status {
+		return intent.Status{ObservedGeneration: generation, Clusters: clusters}
+	}
+	for name, tc := range map[string]struct {
+		steps  []plan.Step
+		before intent.Status
+		want   []string
+		mute   bool
+	}{
+		"their word stands":               {[]plan.Step{in, elsewhere}, told(2, away), []string{"Reconciling CheckClusters", "1/2", "settled", "a  c1", "b ClusterNotReady c2 their words"}, false},
+		"first of a generation":           {[]plan.Step{in, awaited}, told(1, a, away), []string{"Reconciling CheckClusters", "1/2", "settled", "a  c1", "b Awaited c1 not yet"}, false},
+		"first of all":                    {[]plan.Step{in, awaited}, intent.Status{}, []string{"Reconciling CheckClusters", "1/2", "settled", "a  c1", "b Awaited c1 not yet"}, false},
+		"told already, others have not":   {[]plan.Step{in, awaited}, told(2, a), []string{"Reconciling CheckClusters", "1/2", "settled", "a  c1", "b Awaited c1 not yet"}, true},
+		"something new, others have not":  {[]plan.Step{in, awaited}, told(2, intent.ClusterStatus{Name: "a", Status: "UpdateFailed"}), []string{"Reconciling CheckClusters", "1/2", "settled", "a  c1", "b Awaited c1 not yet"}, false},
+		"all have told, folded once more": {[]plan.Step{in, elsewhere}, told(2, a, intent.ClusterStatus{Name: "b", UID: "c2", Version: "v.e"}), []string{"Propagation,Ready", "2/2", "settled", "a  c1", "b  c2"}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i, p := *object, planOf(tc.steps...)
+			i.Status, p.Shared = tc.before, true
+			got := rollup.Of(p, nil, &i, true, now)
+			if diff := cmp.Diff(tc.want, short(got)); diff != "" {
+				t.Error(diff)
+			}
+			if got.Mute != tc.mute {
+				t.Errorf("mute is %t", got.Mute)
+			}
+			for _, e := range got.Events {
+				if e.Cluster == "b" {
+					t.Errorf("an event about another's member: %+v", e)
+				}
+			}
+			if c, ok := got.Status.Cluster("b"); tc.steps[1].Reason == plan.Elsewhere {
+				if was, _ := tc.before.Cluster("b"); !ok || !cmp.Equal(c, was) {
+					t.Error(cmp.Diff(was, c))
+				}
+			}
+		})
+	}
+}
+
 // TestTimesMoveOnlyWithMeaning: a condition's transition time moves with its status, its update time with anything it says.
 func TestTimesMoveOnlyWithMeaning(t *testing.T) {
 	i := *object
