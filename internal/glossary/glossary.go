@@ -30,6 +30,8 @@ var Statuses = Table{"Statuses of members in `status.clusters`", []Word{
 	{Name: "Observing", Hansa: true, Meaning: "the member is being listed for more than 5 seconds", Next: "wait; if it stays, look at the member's API server"},
 	{Name: "WaitingForNamespace", Hansa: true, Meaning: "the namespace is not in the member yet", Next: "see the FederatedNamespace"},
 	{Name: "WaitingForRemoval", Meaning: "the copy is being deleted", Next: "if it stays, see its finalizers in the member"},
+	{Name: "Awaited", Hansa: true, Meaning: "the manager that has the member has not told yet", Next: "wait; if it stays, look at the log of the managers"},
+	{Name: "Removed", Hansa: true, Meaning: "nothing is left in the member; the managers of other members hold the object up", Next: "see the other members"},
 	{Name: "CreationFailed", Meaning: "the member refused; the message is its own", Next: "often a quota or an admission rule; it is tried again"},
 	{Name: "UpdateFailed", Meaning: "the member refused; the message is its own", Next: "often an immutable field or an admission rule; it is tried again"},
 	{Name: "DeletionFailed", Meaning: "the member refused; the message is its own", Next: "see the message; it is tried again"},
