@@ -43,8 +43,8 @@ func TestShardsShareTheMembers(t *testing.T) {
 
 	f.createsMap("gone", "1", "m1", "m2")
 	f.placedIn(2, "gone")
-	f.removes("FederatedConfigMap", "gone")
-	f.isGone(soon, "FederatedConfigMap", "gone")
+	f.removes("ConfigMap", "gone")
+	f.isGone(soon, "ConfigMap", "gone")
 	f.lacks(soon, f.m1, "ConfigMap", "gone")
 	f.lacks(soon, f.m2, "ConfigMap", "gone")
 	f.writtenByOne("gone")
@@ -100,7 +100,7 @@ func (f *federation) sharedOver(want int) {
 func (f *federation) placedIn(members int, name string) {
 	f.Helper()
 	f.eventually(patiently, name+" to be told", func(ctx context.Context) error {
-		o := f.federated("FederatedConfigMap", name)
+		o := f.federated("ConfigMap", name)
 		if err := f.Get(ctx, client.ObjectKeyFromObject(o), o); err != nil {
 			return err
 		}
