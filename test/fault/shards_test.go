@@ -3,12 +3,15 @@ package fault
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
@@ -71,29 +74,31 @@ func TestShardsShareTheMembers(t *testing.T) {
 // sharedOver waits until so many shards follow the ring.
 func (f *federation) sharedOver(want int) {
 	f.Helper()
-	f.eventually(patiently, fmt.Sprintf("%d shards", want), func(ctx context.Context) error {
-		var ring coordinationv1.Lease
-		if err := f.Get(ctx, client.ObjectKey{Namespace: fedv1.DefaultNamespace, Name: fedv1.ShardsLeaseName}, &ring); err != nil {
-			return err
+	f.eventually(patiently, fmt.Sprintf("%d shards", want), func(ctx context.Context) error { return f.shares(ctx, want) })
+}
+
+func (f *federation) shares(ctx context.Context, want int) error {
+	var ring coordinationv1.Lease
+	if err := f.Get(ctx, client.ObjectKey{Namespace: fedv1.DefaultNamespace, Name: fedv1.ShardsLeaseName}, &ring); err != nil {
+		return err
+	}
+	shards := strings.Split(ring.Annotations[fedv1.ShardsAnnotation], ",")
+	if len(shards) != want {
+		return fmt.Errorf("the ring is %q", shards)
+	}
+	var all coordinationv1.LeaseList
+	if err := f.List(ctx, &all, client.InNamespace(fedv1.DefaultNamespace), client.HasLabels{fedv1.ShardLabel}); err != nil {
+		return err
+	}
+	for _, l := range all.Items {
+		if slices.Contains(shards, ptr.Deref(l.Spec.HolderIdentity, "")) && l.Annotations[fedv1.EpochAnnotation] == ring.Annotations[fedv1.EpochAnnotation] {
+			want--
 		}
-		if got := strings.Split(ring.Annotations[fedv1.ShardsAnnotation], ","); len(got) != want {
-			return fmt.Errorf("the ring is %q", got)
-		}
-		var all coordinationv1.LeaseList
-		if err := f.List(ctx, &all, client.InNamespace(fedv1.DefaultNamespace), client.HasLabels{fedv1.ShardLabel}); err != nil {
-			return err
-		}
-		following := 0
-		for _, l := range all.Items {
-			if l.Annotations[fedv1.EpochAnnotation] == ring.Annotations[fedv1.EpochAnnotation] {
-				following++
-			}
-		}
-		if following != want {
-			return fmt.Errorf("%d of %d follow the newest ring", following, len(all.Items))
-		}
-		return nil
-	})
+	}
+	if want != 0 {
+		return fmt.Errorf("%d of %d do not follow the newest ring", want, len(shards))
+	}
+	return nil
 }
 
 // placedIn waits until the host says that an object is in so many members, and is what is wanted.
@@ -133,4 +138,81 @@ func (f *federation) writtenByOne(name string) {
 			f.Errorf("%s in %s was written by %v", name, cluster, by)
 		}
 	}
+}
+
+// TestAShardMeetsItsFate: a shard that has work in hand dies, stands still, or leaves properly. The others do what is left, and no
+// object is written by both.
+func TestAShardMeetsItsFate(t *testing.T) {
+	for name, fate := range map[string]func(*federation, *manager){
+		"killed": func(_ *federation, m *manager) { m.kill() },
+		"stopped for a while": func(f *federation, m *manager) {
+			f.must(m.cmd.Process.Signal(syscall.SIGSTOP))
+			f.sharedOver(2)
+			f.Cleanup(func() { _ = m.cmd.Process.Signal(syscall.SIGCONT) })
+		},
+		"shut down": func(_ *federation, m *manager) { m.stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := prepare(t)
+			f.m1, f.m2 = f.join(linked(t, "m1", "m1")), f.join(linked(t, "m2", "m2"))
+			slowly := []string{"--shards", "--member-qps", "10", "--member-burst", "1"}
+			f.starts(f.managersConfig(), "host", slowly...)
+			all := []*manager{f.manager, startManager(t, f.Client, f.managersConfig(), "host", slowly...), startManager(t, f.Client, f.managersConfig(), "host", slowly...)}
+			f.sharedOver(3)
+			f.federatesNamespace()
+			for n := range backlog {
+				f.createsMap(fmt.Sprintf("o%03d", n), "x", "m1")
+			}
+			f.eventually(soon, "the first copies", func(context.Context) error {
+				if n := len(f.writersIn("m1", "")); n < 3 {
+					return fmt.Errorf("there are %d", n)
+				}
+				return nil
+			})
+			owner := f.writersIn("m1", "")[0]
+			n := slices.IndexFunc(all, func(m *manager) bool { return strings.Contains(m.words(), `identity="`+owner) })
+			if n < 0 {
+				t.Fatalf("%q wrote, which is none of the managers", owner)
+			}
+			fate(f, all[n])
+			if left := backlog - len(f.writersIn("m1", "")); left < backlog/2 {
+				t.Fatalf("only %d of %d objects were left to be done: too little is to be seen", left, backlog)
+			}
+			f.sharedOver(2)
+			for n := range backlog {
+				f.holds(patiently, f.m1, fmt.Sprintf("o%03d", n), "x")
+			}
+			_ = all[n].cmd.Process.Signal(syscall.SIGCONT)
+			f.comesBack(all[n])
+			f.setsValue("o000", "new")
+			f.holds(soon, f.m1, "o000", "new")
+			for n := range backlog {
+				if by := f.writersIn("m1", fmt.Sprintf("o%03d", n)); n > 0 && len(by) != 1 {
+					t.Errorf("o%03d was written %d times, by %q", n, len(by), by)
+				}
+			}
+		})
+	}
+}
+
+// comesBack waits until a shard whose fate has ended is one of three again. One that has led ends by itself.
+func (f *federation) comesBack(m *manager) {
+	f.Helper()
+	f.eventually(patiently, "the shard to be back", func(ctx context.Context) error {
+		if !m.runs() {
+			m.start()
+		}
+		return f.shares(ctx, 3)
+	})
+}
+
+// writersIn are the processes that have written ConfigMaps of this federation in a member, all or those of a name: one for each write.
+func (f *federation) writersIn(cluster, name string) (identities []string) {
+	for _, r := range clusters.Requests(f, cluster, func(r lab.Request) bool {
+		return r.Mutates() && writes(r) && r.Namespace == f.namespace && r.Resource == "configmaps" && strings.HasPrefix(r.Name, "o") && (name == "" || r.Name == name)
+	}) {
+		_, identity, _ := strings.Cut(r.UserAgent, "(")
+		identities = append(identities, strings.TrimSuffix(identity, ")"))
+	}
+	return identities
 }
