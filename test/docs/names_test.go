@@ -57,6 +57,7 @@ func TestNamesAreTold(t *testing.T) {
 // internalReasons are verdicts that a status never shows.
 var internalReasons = []string{
 	"InSync", "Creating", "Updating", "Claiming", "Deleted", "Deselected", "Owed", "Gone", "Orphaned", "Retained", "HostNamespace", "Adopted", "Unclaimed",
+	"Elsewhere",
 }
 
 // actions and states of internal/plan that are no reasons.

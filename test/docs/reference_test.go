@@ -188,7 +188,7 @@ var unread = words(`
 	Accept Authorization Bearer Retained Retain Other Adopting Deleting None
 	Service CustomResourceDefinition PersistentVolume PersistentVolumeClaim ConfigMap Endpoints KubeFedConfig Configure Lead Recover PropagatedVersion PropagatedVersions ClusterPropagatedVersion
 	Cluster Namespaced Enabled Disabled PushReconciler SchedulerPreferences RawResourceStatusCollection CrossClusterServiceDiscovery FederatedIngress
-	Put Leave ServiceDeleting Leaving MadeByOthers Expose FederatedServiceExport
+	Elsewhere Put Leave ServiceDeleting Leaving MadeByOthers Expose FederatedServiceExport
 	Free Absent Exactly DNSEndpoint DNSProvider ServiceDNSRecord IngressDNSRecord
 	Balance Listener RouteConfiguration ClusterLoadAssignment Gateway HTTPRoute TCPRoute ServiceImport`)
 
