@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
+	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -37,6 +38,7 @@ import (
 	"github.com/hansa-io/hansa/internal/join"
 	"github.com/hansa-io/hansa/internal/lead"
 	"github.com/hansa-io/hansa/internal/meter"
+	"github.com/hansa-io/hansa/internal/observe"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/schedule"
 )
@@ -267,19 +269,31 @@ func (p *plane) addStart(context.Context, flags) error {
 			p.shards.follow(ctx, p.newestRollback())
 			return nil
 		}
-		p.conduct.Survey(ctx, p.fleet.Settled)
+		p.conduct.Survey(ctx)
 		return nil
 	}))
 }
 
 // meet waits until every KubeFedCluster has been told to the fleet.
 func (p *plane) meet(ctx context.Context) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
+	informer, err := p.mgr.GetCache().GetInformer(ctx, &fedv1.KubeFedCluster{})
+	if err != nil {
+		return fmt.Errorf("watch KubeFedClusters: %w", err)
+	}
+	var listed observe.Signal
+	moved := func(any) { listed.Moved() }
+	handler, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{AddFunc: moved, UpdateFunc: func(any, any) { listed.Moved() }, DeleteFunc: moved})
+	if err != nil {
+		return fmt.Errorf("watch KubeFedClusters: %w", err)
+	}
+	defer func() { _ = informer.RemoveEventHandler(handler) }() // it has ended already, or the process does
 	for {
+		clusters, met := listed.Next(), p.fleet.Moved()
 		var list fedv1.KubeFedClusterList
-		err := p.mgr.GetClient().List(ctx, &list, client.InNamespace(p.settings.namespace))
-		if err == nil && p.fleet.Met(list.Items) {
+		if err := p.mgr.GetCache().List(ctx, &list, client.InNamespace(p.settings.namespace)); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("list KubeFedClusters: %w", err)
+		}
+		if ctx.Err() == nil && p.fleet.Met(list.Items) {
 			p.members.Known()
 			p.fleet.Known()
 			return nil
@@ -287,7 +301,8 @@ func (p *plane) meet(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-clusters:
+		case <-met:
 		}
 	}
 }

@@ -113,7 +113,7 @@ func (s *shards) consider(ctx context.Context, newest func(string)) {
 		return
 	}
 	s.Tell(surveyed, "")
-	s.conduct.Survey(ctx, s.fleet.Settled)
+	s.conduct.Survey(ctx)
 	s.Tell(surveyed, "true")
 }
 

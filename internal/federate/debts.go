@@ -31,6 +31,8 @@ type Debts struct {
 	namespace string
 	store     *observe.Store[debtor]
 	wake      func(intent.Key)
+	// moved tells that the answer of synced may differ.
+	moved observe.Signal
 }
 
 // debtor is one object with what it owes in which member.
@@ -42,7 +44,10 @@ type debtor struct {
 // NewDebts returns the debts on record in a namespace of the host. wakeAll is called when they have been read.
 func NewDebts(client corev1client.ConfigMapsGetter, namespace string, wake func(intent.Key), wakeAll func()) *Debts {
 	d := &Debts{client: client.ConfigMaps(namespace), namespace: namespace, wake: wake}
-	d.store = observe.New(parseDebtor, d.changed, wakeAll)
+	d.store = observe.New(parseDebtor, d.changed, func() {
+		d.moved.Moved()
+		wakeAll()
+	})
 	return d
 }
 

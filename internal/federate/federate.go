@@ -33,6 +33,9 @@ type Members interface {
 	Look(intent.Type, intent.Key) (members []plan.Member, known bool)
 	Submit(plan.Plan) []plan.Outcome
 	Published(plan.Plan)
+	// Settled says that no list is under way any more; Moved is closed when that may next differ.
+	Settled() bool
+	Moved() <-chan struct{}
 }
 
 // Shards are what the conductor may ask about the other processes that have members of this federation.

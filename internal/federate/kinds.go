@@ -27,6 +27,9 @@ type Kinds struct {
 
 	mu sync.RWMutex
 	m  map[string]kind
+
+	// moved tells that the answer of synced may differ.
+	moved observe.Signal
 }
 
 // kind is one type with its objects.
@@ -76,6 +79,7 @@ func (k *Kinds) newStore(t intent.Type) *observe.Store[*intent.Intent] {
 			}
 		},
 		func() {
+			k.moved.Moved()
 			if k.WakeType(t.Name); t.IsNamespace() {
 				k.WakeAll()
 			}
@@ -98,6 +102,7 @@ func (k *Kinds) Stop(name string) {
 		old.stop()
 		delete(k.m, name)
 	}
+	k.moved.Moved()
 }
 
 func (k *Kinds) kind(name string) (kind, bool) {

@@ -90,19 +90,11 @@ func (r *Recovery) survey(done bool) {
 const surveyPatience = 30 * time.Second
 
 // Survey looks at everything that the host and the members hold, and allows removals when it knows whether the host has gone back
-// in time: once, and where members move between shards, again when some have come. settled says that no list is under way any more.
-func (r *Reconciler) Survey(ctx context.Context, settled func() bool) {
+// in time: once, and where members move between shards, again when some have come.
+func (r *Reconciler) Survey(ctx context.Context) {
 	r.recovery.survey(false)
-	deadline := time.Now().Add(surveyPatience)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	read := func() bool { return settled() && r.kinds.synced() && r.debts.synced() }
-	for !read() && time.Now().Before(deadline) {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
+	if r.read(ctx); ctx.Err() != nil {
+		return
 	}
 	for _, k := range r.kinds.all() {
 		r.kinds.visit(k, func(key intent.Key) {
@@ -113,4 +105,23 @@ func (r *Reconciler) Survey(ctx context.Context, settled func() bool) {
 	}
 	r.recovery.survey(true)
 	r.kinds.WakeAll()
+}
+
+// read waits until no list is under way any more, but no longer than it has patience, and not after the end of the context.
+func (r *Reconciler) read(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, surveyPatience)
+	defer stop()
+	for {
+		members, kinds, debts := r.members.Moved(), r.kinds.moved.Next(), r.debts.moved.Next()
+		if r.members.Settled() && r.kinds.synced() && r.debts.synced() {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-members:
+		case <-kinds:
+		case <-debts:
+		}
+	}
 }

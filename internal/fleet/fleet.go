@@ -19,6 +19,7 @@ import (
 	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/meter"
+	"github.com/hansa-io/hansa/internal/observe"
 	"github.com/hansa-io/hansa/internal/plan"
 )
 
@@ -59,6 +60,8 @@ type Fleet struct {
 	members map[string]*member
 	sorted  []*member
 	types   map[string]intent.Type
+
+	moved observe.Signal
 }
 
 // New returns a fleet without members or types. Everything it starts ends with the context.
@@ -76,6 +79,7 @@ func (f *Fleet) Known() {
 	f.mu.Lock()
 	f.known = true
 	f.mu.Unlock()
+	f.moved.Moved()
 	f.opts.WakeAll()
 }
 
@@ -90,6 +94,7 @@ func (f *Fleet) ClusterChanged(info cluster.Member) {
 	}
 	changed := m.update(f.ctx, info, f.types)
 	f.mu.Unlock()
+	f.moved.Moved()
 	if changed {
 		f.opts.WakeAll()
 	}
@@ -107,6 +112,7 @@ func (f *Fleet) ClusterGone(name string) {
 	}
 	f.metrics.drop("cluster", name)
 	f.mu.Unlock()
+	f.moved.Moved()
 	f.opts.WakeAll()
 }
 
@@ -145,6 +151,7 @@ func (f *Fleet) Disable(name string) {
 		m.unwatch(name)
 	}
 	f.metrics.drop("type", name)
+	f.moved.Moved()
 }
 
 func (f *Fleet) typeOf(name string) (intent.Type, bool) {
@@ -206,6 +213,9 @@ func (f *Fleet) Settled() bool {
 	sorted, known := f.list()
 	return known && !slices.ContainsFunc(sorted, (*member).listing)
 }
+
+// Moved is closed when the answers of Settled and Met may next differ.
+func (f *Fleet) Moved() <-chan struct{} { return f.moved.Next() }
 
 // Yield ends what is under way in members that are not this process's, and returns when it has ended, or an error if the context does so
 // before.
@@ -339,6 +349,7 @@ func (f *Fleet) copyChanged(t intent.Type, namespace, name string, existence boo
 }
 
 func (f *Fleet) viewMoved(t intent.Type) {
+	f.moved.Moved()
 	f.opts.WakeType(t.Name)
 	if t.IsNamespace() {
 		f.opts.WakeAll()
