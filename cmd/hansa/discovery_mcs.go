@@ -41,6 +41,7 @@ func (p *plane) addServices(ctx context.Context, f flags) error {
 				p.settings.in.Load().Gates.On(fedv1.GateCrossClusterServiceDiscovery)
 		},
 	})
+	p.turned = append(p.turned, services.Turned)
 	p.switchDiscovery()
 	err := ctrl.NewControllerManagedBy(p.mgr).Named("members").For(&fedv1.KubeFedCluster{}).
 		Complete(reconcile.Func(func(_ context.Context, r reconcile.Request) (reconcile.Result, error) {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/hansa-io/hansa/internal/discovery/plan"
 	"github.com/hansa-io/hansa/internal/meter"
+	"github.com/hansa-io/hansa/internal/observe"
 )
 
 // Members are what the conductor asks of what watches the members.
@@ -26,7 +27,9 @@ type Members interface {
 	Keys() []types.NamespacedName
 	Concerns(types.NamespacedName) bool
 	Watch(func(types.NamespacedName))
+	// Settled says that of every member that is ready, all has been read; Moved is closed when that may next differ.
 	Settled() bool
+	Moved() <-chan struct{}
 	Connection(member string) (context.Context, *rest.Config, error)
 	Learn(member string, o metav1.Object)
 	Lost(member string, o metav1.Object)
@@ -50,6 +53,7 @@ type Conductor struct {
 	pace    pace
 	metrics *metrics
 	settled atomic.Bool
+	turned  observe.Signal
 
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -61,7 +65,8 @@ const (
 	deciders = 4
 	// patience bounds the wait, after the start, for members whose lists do not come.
 	patience = 30 * time.Second
-	glance   = 100 * time.Millisecond
+	// margin is added to the wait for a moment, so that it has come for all.
+	margin = 100 * time.Millisecond
 )
 
 // New returns a conductor that is told of changes from now on, and acts while Run runs.
@@ -103,29 +108,40 @@ func (c *Conductor) Run(ctx context.Context) error {
 	return nil
 }
 
+// Turned tells that the gate may have been switched. It does not block.
+func (c *Conductor) Turned() { c.turned.Moved() }
+
 // settle waits, whenever the gate is switched on, until what all members hold has been read: what was not seen yet would look like a change.
 func (c *Conductor) settle(ctx context.Context) {
-	tick := time.NewTicker(glance)
-	defer tick.Stop()
-	var since time.Time
+	impatient := time.NewTimer(patience)
+	defer impatient.Stop()
+	waits, enough := false, false
 	for {
-		_, on := c.opts.Settings()
-		switch {
+		turned, moved := c.turned.Next(), c.opts.Members.Moved()
+		switch _, on := c.opts.Settings(); {
 		case !on:
-			since = time.Time{}
+			waits, enough = false, false
 			c.settled.Store(false)
-		case since.IsZero():
-			since = time.Now()
-		case !c.settled.Load() && (c.opts.Members.Settled() || time.Since(since) > patience):
+		case !waits:
+			waits = true
+			impatient.Reset(patience)
+		}
+		if waits && !c.settled.Load() && (enough || c.opts.Members.Settled()) {
 			c.settled.Store(true)
 			for _, k := range c.opts.Members.Keys() {
 				c.queue.Add(k)
 			}
 		}
+		if c.settled.Load() {
+			moved = nil // until the gate is switched off
+		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-turned:
+		case <-moved:
+		case <-impatient.C:
+			enough = waits
 		}
 	}
 }
@@ -180,7 +196,7 @@ func (c *Conductor) reconcile(key types.NamespacedName) {
 		c.lane(step.Cluster).submit(key, step.Acts)
 	}
 	if !p.Again.IsZero() {
-		c.queue.AddAfter(key, time.Until(p.Again)+glance)
+		c.queue.AddAfter(key, time.Until(p.Again)+margin)
 	}
 }
 

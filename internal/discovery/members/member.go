@@ -176,6 +176,7 @@ func (m *member) troubled(err error) {
 	was := m.trouble
 	m.trouble = err
 	m.mu.Unlock()
+	m.of.moved.Moved()
 	if news {
 		m.of.tell(m.name, ReasonNotPrepared, err.Error())
 	}
@@ -240,6 +241,7 @@ func (m *member) nodesChanged() {
 func (m *member) moved() {
 	m.nodesChanged()
 	m.barred()
+	defer m.of.moved.Moved()
 	m.mu.Lock()
 	if m.now == nil || !m.now.seen() {
 		m.mu.Unlock()

@@ -19,6 +19,7 @@ import (
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 	"github.com/hansa-io/hansa/internal/cluster"
 	"github.com/hansa-io/hansa/internal/discovery/plan"
+	"github.com/hansa-io/hansa/internal/observe"
 )
 
 // Options of Members. The functions are called from many goroutines.
@@ -61,6 +62,8 @@ type Members struct {
 	members     map[string]*member
 	sorted      []*member
 	subscribers []func(types.NamespacedName)
+
+	moved observe.Signal
 }
 
 // New returns Members that watch nothing yet: see Switch. Everything that they start ends with the context.
@@ -86,6 +89,7 @@ func (m *Members) Switch(gates Gates) {
 	for _, one := range m.sorted {
 		one.switchTo(m.ctx, gates)
 	}
+	m.moved.Moved()
 }
 
 // Known tells that the list of clusters has been read in full.
@@ -93,6 +97,7 @@ func (m *Members) Known() {
 	m.mu.Lock()
 	m.known = true
 	m.mu.Unlock()
+	m.moved.Moved()
 	m.wakeAll()
 }
 
@@ -108,6 +113,7 @@ func (m *Members) ClusterChanged(info cluster.Member) {
 	changed := one.update(m.ctx, info, m.gates)
 	on := m.gates.on()
 	m.mu.Unlock()
+	m.moved.Moved()
 	if changed && on {
 		m.wakeAll()
 	}
@@ -123,6 +129,7 @@ func (m *Members) ClusterGone(name string) {
 		m.sort()
 	}
 	m.mu.Unlock()
+	m.moved.Moved()
 	m.tellAll(keys)
 }
 
@@ -223,6 +230,9 @@ func (m *Members) Settled() bool {
 	sorted, known := m.list()
 	return known && !slices.ContainsFunc(sorted, (*member).listing)
 }
+
+// Moved is closed when the answer of Settled may next differ.
+func (m *Members) Moved() <-chan struct{} { return m.moved.Next() }
 
 func (m *Members) tell(member, reason, message string) {
 	m.opts.Log.Info(message, "cluster", member, "reason", reason)
