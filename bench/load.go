@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // kind is a type of object to write.
@@ -135,19 +136,33 @@ func status(ctx context.Context, s site, gvr schema.GroupVersionResource, o *uns
 	return err
 }
 
+// release takes the finalizer off, without which a deletion that the federation misses would be lost. A host that sets none at admission
+// has nothing left to release.
+func release(ctx context.Context, s site, gvr schema.GroupVersionResource, o *unstructured.Unstructured) error {
+	body := []byte(`{"metadata":{"finalizers":null}}`)
+	_, err := s.client.Resource(gvr).Namespace(namespace).Patch(ctx, o.GetName(), types.MergePatchType, body, metav1.PatchOptions{})
+	return client.IgnoreNotFound(err)
+}
+
 // arrivals counts, in one cluster, the objects that hold a revision, or that are gone.
 type arrivals struct {
 	mu    sync.Mutex
-	k     kind
+	read  func(*unstructured.Unstructured) string
 	state map[string]string // name → revision; absent is gone
 	heard map[string]int    // name → events
 	moved chan struct{}
 }
 
-// watchArrivals watches the objects of a kind in a cluster until the context ends.
-func watchArrivals(ctx context.Context, s site, k kind) (*arrivals, error) {
-	a := &arrivals{k: k, state: map[string]string{}, heard: map[string]int{}, moved: make(chan struct{}, 1)}
-	w, err := s.client.Resource(k.gvr).Namespace(namespace).Watch(ctx, metav1.ListOptions{})
+// revision of an object in a member.
+func (k kind) revision(o *unstructured.Unstructured) string {
+	revision, _, _ := unstructured.NestedString(o.Object, k.path...)
+	return revision
+}
+
+// watchArrivals watches the objects of a resource in a cluster until the context ends. read gives an object's revision.
+func watchArrivals(ctx context.Context, s site, gvr schema.GroupVersionResource, read func(*unstructured.Unstructured) string) (*arrivals, error) {
+	a := &arrivals{read: read, state: map[string]string{}, heard: map[string]int{}, moved: make(chan struct{}, 1)}
+	w, err := s.client.Resource(gvr).Namespace(namespace).Watch(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +177,7 @@ func watchArrivals(ctx context.Context, s site, k kind) (*arrivals, error) {
 }
 
 func (a *arrivals) note(e watch.EventType, o *unstructured.Unstructured) {
-	revision, _, _ := unstructured.NestedString(o.Object, a.k.path...)
+	revision := a.read(o)
 	a.mu.Lock()
 	a.heard[o.GetName()]++
 	if e == watch.Deleted {

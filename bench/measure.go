@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -63,13 +65,21 @@ func (f *federation) burst(ctx context.Context, k kind, o options, r result, rev
 				return err
 			}
 		}
-		if r.Way == least && revision != gone {
-			return status(ctx, f.host, federated(k.resource), k.federated(n, revision))
+		if r.Way == least {
+			return f.close(ctx, k, n, revision)
 		}
 		return nil
 	})
 	r.Seconds = time.Since(start).Seconds()
 	return r, err
+}
+
+// close is the second write on the host: the status of what has been written, or the end of what has been deleted.
+func (f *federation) close(ctx context.Context, k kind, n int, revision string) error {
+	if revision == gone {
+		return release(ctx, f.host, federated(k.resource), k.federated(n, revision))
+	}
+	return status(ctx, f.host, federated(k.resource), k.federated(n, revision))
 }
 
 // raw is the driver alone with the members.
@@ -88,9 +98,9 @@ func (f *federation) raw(ctx context.Context, k kind, o options) ([]result, erro
 	for _, t := range []struct {
 		test, revision string
 		do             act
-	}{{"one create", first, create}, {"one repair", second, update}} {
+	}{{placed, first, create}, {"one repair", second, update}} {
 		r, err := f.oneAtATime(ctx, k, o, result{Kind: k.name, Test: t.test, Way: raw}, t.revision, func(ctx context.Context, n int) error {
-			return each(len(f.members), len(f.members), func(i int) error { return t.do(ctx, f.members[i], k.gvr, k.object(n, t.revision)) })
+			return f.toMembers(ctx, k, n, t.revision, t.do)
 		})
 		if err != nil {
 			return nil, err
@@ -107,7 +117,12 @@ func (f *federation) raw(ctx context.Context, k kind, o options) ([]result, erro
 	})
 }
 
-// least is what any federation must do: the user's write and one status on the host, one write in each member. Hansa is away.
+// toMembers does something with an object in all members at the same time.
+func (f *federation) toMembers(ctx context.Context, k kind, n int, revision string, do act) error {
+	return each(len(f.members), len(f.members), func(i int) error { return do(ctx, f.members[i], k.gvr, k.object(n, revision)) })
+}
+
+// least is what any federation must do: the user's write and one more on the host, one write in each member. Hansa is away.
 func (f *federation) least(ctx context.Context, k kind, o options) ([]result, error) {
 	if err := f.end(); err != nil {
 		return nil, err
@@ -123,11 +138,35 @@ func (f *federation) least(ctx context.Context, k kind, o options) ([]result, er
 		}
 		rows = append(rows, r)
 	}
-	if err := f.start(); err != nil {
+	ones, err := f.leastOnes(ctx, k, o)
+	if err != nil {
 		return nil, err
 	}
-	// Objects that got their finalizer at admission are let go by the manager only.
-	return rows, f.told(ctx, k, 0)
+	return append(rows, ones...), f.start()
+}
+
+// leastOnes are the tests of one object at a time of the least federation: when the host has it, when the members do, when it is told.
+func (f *federation) leastOnes(ctx context.Context, k kind, o options) ([]result, error) {
+	t := newStages(k, least, o.latency)
+	for n := range o.latency {
+		t.begin()
+		if err := create(ctx, f.host, federated(k.resource), k.federated(n, first)); err != nil {
+			return nil, err
+		}
+		t.reached(accepted)
+		if err := f.toMembers(ctx, k, n, first, create); err != nil {
+			return nil, err
+		}
+		t.reached(placed)
+		if err := status(ctx, f.host, federated(k.resource), k.federated(n, first)); err != nil {
+			return nil, err
+		}
+		t.reached(known)
+	}
+	return t.rows(), each(o.latency, o.workers, func(n int) error {
+		return errors.Join(
+			remove(ctx, f.host, federated(k.resource), k.federated(n, gone)), f.close(ctx, k, n, gone), f.toMembers(ctx, k, n, gone, remove))
+	})
 }
 
 // oneAtATime times objects one after another, from the write until the last member has the revision.
@@ -171,16 +210,21 @@ func (f *federation) timed(ctx context.Context, k kind, o options, r result, do 
 		}
 		times = append(times, time.Since(start).Seconds())
 	}
-	slices.Sort(times)
-	r.P50, r.P99 = times[len(times)/2], times[min(len(times)-1, len(times)*99/100)]
+	r.P50, r.P99 = percentiles(times)
 	return r, nil
+}
+
+// percentiles are the 50th and the 99th.
+func percentiles(times []float64) (p50, p99 float64) {
+	slices.Sort(times)
+	return times[len(times)/2], times[min(len(times)-1, len(times)*99/100)]
 }
 
 func (f *federation) watches(ctx context.Context, k kind) ([]*arrivals, context.CancelFunc, error) {
 	ctx, stop := context.WithCancel(ctx)
 	var out []*arrivals
 	for _, s := range f.members {
-		a, err := watchArrivals(ctx, s, k)
+		a, err := watchArrivals(ctx, s, k.gvr, k.revision)
 		if err != nil {
 			stop()
 			return nil, nil, err
@@ -236,13 +280,8 @@ func (f *federation) hansas(ctx context.Context, k kind, o options) ([]result, e
 
 // ones are the tests of one object at a time.
 func (f *federation) ones(ctx context.Context, k kind, o options) ([]result, error) {
-	created, err := f.oneAtATime(ctx, k, o, result{Kind: k.name, Test: "one create", Way: hansa}, first, func(ctx context.Context, n int) error {
-		return create(ctx, f.host, federated(k.resource), k.federated(n, first))
-	})
+	created, err := f.oneCreate(ctx, k, o)
 	if err != nil {
-		return nil, err
-	}
-	if err := f.told(ctx, k, o.latency); err != nil {
 		return nil, err
 	}
 	repaired, err := f.oneRepair(ctx, k, o, result{Kind: k.name, Test: "one repair", Way: hansa})
@@ -253,7 +292,42 @@ func (f *federation) ones(ctx context.Context, k kind, o options) ([]result, err
 	if err != nil {
 		return nil, err
 	}
-	return []result{created, repaired}, f.told(ctx, k, 0)
+	return append(created, repaired), f.told(ctx, k, 0)
+}
+
+// oneCreate times when the host has accepted an object, when the last member has it, and when the host says so. The next one begins
+// after that: what is left of one object must not be counted with another.
+func (f *federation) oneCreate(ctx context.Context, k kind, o options) ([]result, error) {
+	watches, stop, err := f.watches(ctx, k)
+	if err != nil {
+		return nil, err
+	}
+	defer stop()
+	ctx, end := context.WithCancel(ctx)
+	defer end()
+	host, err := watchArrivals(ctx, f.host, federated(k.resource), func(o *unstructured.Unstructured) string { return strconv.FormatBool(settled(o)) })
+	if err != nil {
+		return nil, err
+	}
+	t := newStages(k, hansa, o.latency)
+	for n := range o.latency {
+		t.begin()
+		if err := create(ctx, f.host, federated(k.resource), k.federated(n, first)); err != nil {
+			return nil, err
+		}
+		t.reached(accepted)
+		for _, a := range watches {
+			if err := a.has(ctx, objectName(n), first); err != nil {
+				return nil, err
+			}
+		}
+		t.reached(placed)
+		if err := host.has(ctx, objectName(n), "true"); err != nil {
+			return nil, err
+		}
+		t.reached(known)
+	}
+	return t.rows(), nil
 }
 
 // warm sends one object through, so that the manager leads, and watches the kind.

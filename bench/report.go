@@ -53,7 +53,7 @@ func medians(rounds [][]result) []result {
 	return out
 }
 
-var order = []string{"create", "update", "repair", "delete", "one create", "one repair", "idle", "restart", "healthy", "dead", "hung", "slow"}
+var order = []string{"create", "update", "repair", "delete", accepted, placed, known, "one repair", "idle", "restart", "healthy", "dead", "hung", "slow"}
 
 // ratios sorts the rows and sets each beside its yardstick.
 func ratios(rows []result) []result {
@@ -89,7 +89,11 @@ func yardstick(rows []result, r result) *result {
 		}
 	case "dead", "hung", "slow":
 		return find("healthy", r.Way)
-	case "repair", "delete", "one create", "one repair":
+	case accepted, known:
+		if r.Way != least {
+			return find(r.Test, least)
+		}
+	case "repair", "delete", placed, "one repair":
 		if r.Way != raw {
 			return find(r.Test, raw)
 		}
