@@ -5,6 +5,7 @@ package intent
 
 import (
 	"encoding/json"
+	"sort"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -135,9 +136,10 @@ func (i *Intent) IsDeleting() bool { return !i.Deleting.IsZero() }
 
 // Status is the status of a federated object: KubeFed's, and beside it what Hansa adds.
 type Status struct {
-	ObservedGeneration int64           `json:"observedGeneration,omitempty"`
-	Conditions         []Condition     `json:"conditions,omitempty"`
-	Clusters           []ClusterStatus `json:"clusters,omitempty"`
+	ObservedGeneration int64       `json:"observedGeneration,omitempty"`
+	Conditions         []Condition `json:"conditions,omitempty"`
+	// Clusters are sorted by name, also where the host has them in another order.
+	Clusters []ClusterStatus `json:"clusters,omitempty"`
 	// Ready is "<members as desired>/<members meant>".
 	Ready string `json:"ready,omitempty"`
 	// LoadBalancer is what discovery has written about a FederatedService; it is carried along.
@@ -188,14 +190,13 @@ type ClusterStatus struct {
 	RemoteStatus json.RawMessage `json:"remoteStatus,omitempty"`
 }
 
-// Cluster returns the entry of a member.
+// Cluster returns the entry of a member, the first if there are several.
 func (s *Status) Cluster(name string) (ClusterStatus, bool) {
-	for _, c := range s.Clusters {
-		if c.Name == name {
-			return c, true
-		}
+	n := sort.Search(len(s.Clusters), func(n int) bool { return s.Clusters[n].Name >= name })
+	if n == len(s.Clusters) || s.Clusters[n].Name != name {
+		return ClusterStatus{}, false
 	}
-	return ClusterStatus{}, false
+	return s.Clusters[n], true
 }
 
 // Condition returns the condition of a type.

@@ -260,7 +260,9 @@ func (p parser) status(value any) {
 		return
 	}
 	var s Status
-	if json.Unmarshal(raw, &s) == nil {
-		p.intent.Status = s
+	if json.Unmarshal(raw, &s) != nil {
+		return
 	}
+	slices.SortStableFunc(s.Clusters, func(a, b ClusterStatus) int { return strings.Compare(a.Name, b.Name) })
+	p.intent.Status = s
 }

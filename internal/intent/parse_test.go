@@ -164,6 +164,24 @@ func TestDropped(t *testing.T) {
 	}
 }
 
+// TestClustersInAnyOrder: every member's entry is found, in whatever order the host has them, and of two for one member the first.
+func TestClustersInAnyOrder(t *testing.T) {
+	i := parse(t, `
+status:
+  clusters: [{name: c, uid: c1}, {name: a, uid: a1}, {name: d, uid: d1}, {name: a, uid: a2}, {name: b, uid: b1}]
+`)
+	for _, name := range []string{"a", "b", "c", "d"} {
+		if c, ok := i.Status.Cluster(name); !ok || string(c.UID) != name+"1" {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+	for _, name := range []string{"", "aa", "e"} {
+		if c, ok := i.Status.Cluster(name); ok {
+			t.Errorf("%q: %+v", name, c)
+		}
+	}
+}
+
 // TestStatusOfAnyShape: what cannot be read is as if never told; it spoils nothing else.
 func TestStatusOfAnyShape(t *testing.T) {
 	for _, status := range []string{"x", "[]", "{clusters: x}", "{clusters: [x]}", "{conditions: {}}", "{observedGeneration: many}", "null", "{ready: 3}"} {

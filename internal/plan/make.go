@@ -64,6 +64,7 @@ func sorted(members []Member) []Member {
 // living is the plan of an object that should be where its placement says.
 func living(p Plan, w World) Plan {
 	where := placementOf(w)
+	w.plain = hash(w, nil)
 	p.Reason, p.Message, p.Pending = where.reason, where.message, where.pending
 	if len(w.Members) == 0 {
 		p.Steps = unlisted(w, where)

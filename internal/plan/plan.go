@@ -3,6 +3,7 @@
 package plan
 
 import (
+	"sort"
 	"strings"
 	"time"
 
@@ -186,12 +187,11 @@ func (s Step) Repairs() bool {
 
 // Step returns the step of a member.
 func (p Plan) Step(member string) (Step, bool) {
-	for _, s := range p.Steps {
-		if s.Member == member {
-			return s, true
-		}
+	n := sort.Search(len(p.Steps), func(n int) bool { return p.Steps[n].Member >= member })
+	if n == len(p.Steps) || p.Steps[n].Member != member {
+		return Step{}, false
 	}
-	return Step{}, false
+	return p.Steps[n], true
 }
 
 // Outcome is what came of a step.

@@ -24,10 +24,18 @@ const renderRules = "1"
 
 // version is the hash of all inputs of render for one member. Comparing it is how a plan knows, without rendering, that nothing is to do.
 func version(w World, member string) string {
+	ops := w.Intent.Overrides[member]
+	if len(ops) == 0 && w.plain != "" {
+		return w.plain
+	}
+	return hash(w, ops)
+}
+
+func hash(w World, ops []intent.Override) string {
 	h := sha256.New()
 	fmt.Fprintln(h, renderRules, w.Settings.ControlPlane, w.Intent.UID, w.Type.Target.GVK(), w.Intent.RetainReplicas)
 	h.Write(w.Intent.Template)
-	if ops := w.Intent.Overrides[member]; len(ops) > 0 {
+	if len(ops) > 0 {
 		_ = json.NewEncoder(h).Encode(ops) // values come from JSON and go back to it
 	}
 	return hex.EncodeToString(h.Sum(nil)[:8])

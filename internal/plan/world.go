@@ -31,6 +31,9 @@ type World struct {
 	Newest   string
 	Settings Settings
 	Now      time.Time
+
+	// plain is the version for all members without overrides, hashed once; empty while it is not known.
+	plain string
 }
 
 // Settings of the control plane that decisions depend on.
