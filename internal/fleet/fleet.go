@@ -54,6 +54,7 @@ type Fleet struct {
 	opts    Options
 	ctx     context.Context
 	metrics *metrics
+	calls   *calls
 
 	mu      sync.RWMutex
 	known   bool
@@ -69,7 +70,7 @@ func New(ctx context.Context, opts Options) *Fleet {
 	if opts.Owns == nil {
 		opts.Owns = func(string) bool { return true }
 	}
-	f := &Fleet{opts: opts, ctx: ctx, members: map[string]*member{}, types: map[string]intent.Type{}}
+	f := &Fleet{opts: opts, ctx: ctx, calls: newCalls(opts.Wake), members: map[string]*member{}, types: map[string]intent.Type{}}
 	f.metrics = newMetrics(opts.Metrics, f)
 	return f
 }
@@ -342,7 +343,7 @@ func (f *Fleet) Count(memberName, typeName string) int {
 }
 
 func (f *Fleet) copyChanged(t intent.Type, namespace, name string, existence bool) {
-	f.opts.Wake(t.KeyOf(namespace, name))
+	f.calls.call(t.KeyOf(namespace, name))
 	if t.IsNamespace() && existence {
 		f.opts.WakeNamespace(name)
 	}

@@ -30,6 +30,8 @@ type lane struct {
 	do      func(context.Context, intent.Key, plan.Step) apply.Result
 	wake    func(intent.Key)
 	workers int
+	// begin and end are told of each step that is under way, queued or running, once.
+	begin, end func(intent.Key)
 	// panicked is told of a panic, took of every step that was taken while the member stayed, if they are set.
 	panicked func(error)
 	took     func(intent.Key, plan.Step, apply.Result, time.Duration)
@@ -68,7 +70,8 @@ type lesson struct {
 }
 
 func newLane(workers int, do func(context.Context, intent.Key, plan.Step) apply.Result, wake func(intent.Key)) *lane {
-	return &lane{do: do, wake: wake, workers: workers, tasks: map[intent.Key]*task{}}
+	none := func(intent.Key) {}
+	return &lane{do: do, wake: wake, begin: none, end: none, workers: workers, tasks: map[intent.Key]*task{}}
 }
 
 // open lets the lane work until the context ends.
@@ -85,11 +88,20 @@ func (l *lane) close() {
 	l.ctx, l.queue = nil, nil
 	for key, t := range l.tasks {
 		t.stop()
+		l.unqueue(key, t)
 		if t.record == nil && !t.running {
 			delete(l.tasks, key)
 			continue
 		}
-		t.queued, t.again, t.outcome, t.step = false, false, plan.Outcome{}, plan.Step{}
+		t.again, t.outcome, t.step = false, plan.Outcome{}, plan.Step{}
+	}
+}
+
+// unqueue takes a task back that has not been begun. The caller holds the lock.
+func (l *lane) unqueue(key intent.Key, t *task) {
+	if t.queued {
+		t.queued = false
+		l.end(key)
 	}
 }
 
@@ -97,8 +109,9 @@ func (l *lane) close() {
 func (l *lane) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, t := range l.tasks {
+	for key, t := range l.tasks {
 		t.stop()
+		l.unqueue(key, t)
 	}
 	clear(l.tasks)
 }
@@ -154,7 +167,8 @@ func (l *lane) settle(key intent.Key, published bool) {
 		return
 	}
 	t.stop()
-	t.queued, t.outcome, t.step, t.attempts = false, plan.Outcome{}, plan.Step{}, 0
+	l.unqueue(key, t)
+	t.outcome, t.step, t.attempts = plan.Outcome{}, plan.Step{}, 0
 	t.repairs = recent(t.repairs)
 	if published && len(t.repairs) == 0 {
 		delete(l.tasks, key)
@@ -224,6 +238,7 @@ func (l *lane) push(key intent.Key, t *task) plan.Outcome {
 		t.again = true
 	} else if !t.queued {
 		t.queued = true
+		l.begin(key)
 		l.queue = append(l.queue, key)
 		if l.running < l.workers {
 			l.running++
@@ -262,6 +277,7 @@ func (l *lane) work(ctx context.Context) {
 		}
 		l.done(ctx, key, step, r)
 		l.wake(key)
+		l.end(key)
 	}
 }
 

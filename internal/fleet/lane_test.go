@@ -32,6 +32,8 @@ type track struct {
 	running  int
 	most     int
 	overlaps int
+	// begun counts the steps that have begun and not ended, by key.
+	begun map[intent.Key]int
 	// wants is what a conductor submits again whenever it is woken.
 	wants map[intent.Key]plan.Step
 }
@@ -41,14 +43,20 @@ func onLane(t *testing.T, workers int, f func(*track)) {
 	t.Helper()
 	before := goleak.IgnoreCurrent()
 	synctest.Test(t, func(t *testing.T) {
-		tr := &track{t: t, busy: map[intent.Key]int{}, wants: map[intent.Key]plan.Step{}}
+		tr := &track{t: t, busy: map[intent.Key]int{}, begun: map[intent.Key]int{}, wants: map[intent.Key]plan.Step{}}
 		tr.lane = newLane(workers, tr.do, tr.wake)
+		tr.lane.begin, tr.lane.end = tr.count(1), tr.count(-1)
 		tr.join()
 		f(tr)
 		tr.leave()
 		synctest.Wait()
 		if tr.lane.running != 0 {
 			t.Errorf("%d workers are left", tr.lane.running)
+		}
+		for key, n := range tr.begun {
+			if n != 0 {
+				t.Errorf("%s: %d steps have begun and not ended", key.Name, n)
+			}
 		}
 		if tr.overlaps > 0 {
 			t.Errorf("%d times two writers had the same object", tr.overlaps)
@@ -61,6 +69,16 @@ func (tr *track) join() {
 	var ctx context.Context
 	ctx, tr.cancel = context.WithCancel(tr.t.Context())
 	tr.open(ctx)
+}
+
+func (tr *track) count(by int) func(intent.Key) {
+	return func(key intent.Key) {
+		tr.mu.Lock()
+		defer tr.mu.Unlock()
+		if tr.begun[key] += by; tr.begun[key] < 0 {
+			tr.t.Errorf("%s: more steps have ended than begun", key.Name)
+		}
+	}
 }
 
 func (tr *track) leave() {

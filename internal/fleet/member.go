@@ -53,7 +53,8 @@ func (c *copies) merge(o metav1.Object) {
 
 func newMember(f *Fleet, name string) *member {
 	m := &member{name: name, fleet: f, copies: map[string]*copies{}}
-	m.lane = newLane(f.opts.Workers, m.do, f.opts.Wake)
+	m.lane = newLane(f.opts.Workers, m.do, f.calls.call)
+	m.lane.begin, m.lane.end = f.calls.begin, f.calls.end
 	m.lane.panicked = func(err error) {
 		f.metrics.panics.WithLabelValues("lanes").Inc()
 		f.opts.Log.Error(err, "a step panicked", "cluster", name)
