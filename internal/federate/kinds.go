@@ -24,6 +24,8 @@ type Kinds struct {
 	wake      func(intent.Key)
 	// held visits every object of a type that some member holds.
 	held func(typeName string, visit func(intent.Key))
+	// types and inNamespace wake all objects of a type, and all in a namespace.
+	types, inNamespace *flurry
 
 	mu sync.RWMutex
 	m  map[string]kind
@@ -41,7 +43,9 @@ type kind struct {
 
 // NewKinds returns an empty table. wake takes the keys of objects whose world may have changed.
 func NewKinds(host dynamic.Interface, namespace string, wake func(intent.Key), held func(string, func(intent.Key))) *Kinds {
-	return &Kinds{host: host, namespace: namespace, wake: wake, held: held, m: map[string]kind{}}
+	k := &Kinds{host: host, namespace: namespace, wake: wake, held: held, m: map[string]kind{}}
+	k.types, k.inNamespace = newFlurry(k.wakeType), newFlurry(k.wakeNamespace)
+	return k
 }
 
 // Start watches a type until the context ends or Stop is called. A type that is watched already is changed if it differs.
@@ -125,7 +129,9 @@ func (k *Kinds) all() []kind {
 }
 
 // WakeType wakes every object of a type: those that the host has, and those that only a member has.
-func (k *Kinds) WakeType(name string) {
+func (k *Kinds) WakeType(name string) { k.types.want(name) }
+
+func (k *Kinds) wakeType(name string) {
 	found, ok := k.kind(name)
 	if !ok {
 		return
@@ -136,7 +142,11 @@ func (k *Kinds) WakeType(name string) {
 // visit calls f with every object of a type: those that the host has, and those that only a member has.
 func (k *Kinds) visit(of kind, f func(intent.Key)) {
 	of.store.Names("", func(namespace, object string) { f(intent.Key{Type: of.Name, Namespace: namespace, Name: object}) })
-	k.held(of.Name, f)
+	k.held(of.Name, func(key intent.Key) {
+		if _, visited := of.store.Value(key.Namespace, key.Name); !visited {
+			f(key)
+		}
+	})
 }
 
 // synced says whether the objects of all types have been read in full.
@@ -157,7 +167,9 @@ func (k *Kinds) WakeAll() {
 }
 
 // WakeNamespace wakes every object in a namespace.
-func (k *Kinds) WakeNamespace(namespace string) {
+func (k *Kinds) WakeNamespace(namespace string) { k.inNamespace.want(namespace) }
+
+func (k *Kinds) wakeNamespace(namespace string) {
 	for _, found := range k.all() {
 		if found.Target.Namespaced {
 			found.store.Names(namespace, func(ns, name string) {
