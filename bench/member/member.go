@@ -61,8 +61,31 @@ type cluster struct {
 	mu      sync.Mutex
 	version int64
 	types   map[schema.GroupVersionResource]*collection
+	written map[schema.GroupVersionResource]map[types.NamespacedName]writes
 	// away says that it does not answer.
 	away bool
+}
+
+// writes are the requests that wanted to change an object.
+type writes struct {
+	count int
+	// by is the client of the last, several says that others wrote before.
+	by      string
+	several bool
+}
+
+// note counts a write. The caller holds the lock.
+func (c *cluster) note(gvr schema.GroupVersionResource, name types.NamespacedName, by string) {
+	of := c.written[gvr]
+	if of == nil {
+		of = map[types.NamespacedName]writes{}
+		c.written[gvr] = of
+	}
+	w := of[name]
+	w.several = w.several || w.count > 0 && w.by != by
+	w.count++
+	w.by = by
+	of[name] = w
 }
 
 // collection is all objects of a type, none of which is changed once it is in.
@@ -82,7 +105,10 @@ type event struct {
 }
 
 func newCluster(id types.UID) *cluster {
-	c := &cluster{version: 1, types: map[schema.GroupVersionResource]*collection{}}
+	c := &cluster{
+		version: 1, types: map[schema.GroupVersionResource]*collection{},
+		written: map[schema.GroupVersionResource]map[types.NamespacedName]writes{},
+	}
 	for gvr := range served {
 		c.types[gvr] = &collection{items: map[types.NamespacedName]*unstructured.Unstructured{}, news: make(chan struct{})}
 	}

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -30,8 +31,8 @@ import (
 
 // Server holds many members behind one address on loopback: the n-th is at URL(n).
 type Server struct {
-	// Writes and Reads count requests, watches left out; Connections are those that are open.
-	Writes, Reads, Connections atomic.Int64
+	// Writes and Reads count requests, watches left out, and Probes those of health; Connections are those that are open.
+	Writes, Reads, Probes, Connections atomic.Int64
 
 	address  string
 	ca       []byte
@@ -54,7 +55,7 @@ func Start(members int) (*Server, error) {
 		s.clusters = append(s.clusters, newCluster(types.UID(fmt.Sprintf("00000000-0000-4000-8000-%012d", n))))
 	}
 	s.http = http.Server{
-		Handler: s, ReadHeaderTimeout: time.Minute,
+		Handler: s, ReadHeaderTimeout: time.Minute, ErrorLog: log.New(io.Discard, "", 0), // clients that give up are counted by them
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12},
 	}
 	s.http.ConnState = func(_ net.Conn, state http.ConnState) {
@@ -99,6 +100,56 @@ func (s *Server) Count(n int, gvr schema.GroupVersionResource) int {
 	return len(c.types[gvr].items)
 }
 
+// All says whether a condition holds for all objects of a type in all members.
+func (s *Server) All(gvr schema.GroupVersionResource, holds func(*unstructured.Unstructured) bool) bool {
+	for _, c := range s.clusters {
+		if !c.all(gvr, holds) {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *cluster) all(gvr schema.GroupVersionResource, holds func(*unstructured.Unstructured) bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, o := range c.types[gvr].items {
+		if !holds(o) {
+			return false
+		}
+	}
+	return true
+}
+
+// Written is what clients have wanted to change.
+type Written struct {
+	// Copies that were written, Twice those among them that were written more than once, Several those by more than one client.
+	Copies, Twice, Several int
+	// Writes of all copies, and Most of one.
+	Writes, Most int
+}
+
+// Written counts the writes of a type since it was last asked.
+func (s *Server) Written(gvr schema.GroupVersionResource) (sum Written) {
+	for _, c := range s.clusters {
+		c.mu.Lock()
+		for _, w := range c.written[gvr] {
+			sum.Copies++
+			sum.Writes += w.count
+			sum.Most = max(sum.Most, w.count)
+			if w.count > 1 {
+				sum.Twice++
+			}
+			if w.several {
+				sum.Several++
+			}
+		}
+		clear(c.written[gvr])
+		c.mu.Unlock()
+	}
+	return sum
+}
+
 func selfSigned() (tls.Certificate, []byte, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -139,6 +190,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	switch rest {
 	case "healthz", "readyz", "livez":
+		s.Probes.Add(1)
 		_, _ = io.WriteString(w, "ok")
 		return
 	case "version":
@@ -205,6 +257,9 @@ func (q request) serve(w http.ResponseWriter) {
 	}
 	q.cluster.mu.Lock()
 	defer q.cluster.mu.Unlock()
+	if q.Method != http.MethodGet {
+		q.cluster.note(q.GroupVersionResource, q.NamespacedName, q.UserAgent())
+	}
 	switch {
 	case q.Method == http.MethodGet && q.Name == "":
 		q.list(w)
