@@ -30,7 +30,7 @@ func main() {
 	flag.StringVar(&o.kinds, "kinds", "ConfigMap,Secret,Deployment", "kinds to measure")
 	flag.BoolVar(&o.trouble, "trouble", true, "measure with one more member that is healthy, dead, hung, slow, too (the first kind only)")
 	flag.StringVar(&o.json, "json", "", "write the results to this file as JSON")
-	flag.StringVar(&o.profiles, "profiles", "", "write CPU and allocation profiles of the manager in each test to this folder")
+	flag.StringVar(&o.profiles, "profiles", "", "write CPU profiles of the manager, the host and a member, and what the manager allocates, in each test to this folder")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, o)
@@ -65,7 +65,7 @@ func run(ctx context.Context, o options) error {
 	if o.json == "" {
 		return nil
 	}
-	return save(o.json, o, rows)
+	return record(o.json, o, rows)
 }
 
 // rounds measures all kinds, so many times.

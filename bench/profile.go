@@ -2,30 +2,50 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"k8s.io/client-go/kubernetes"
+
 	"github.com/hansa-io/hansa/bench/process"
 )
 
-// profile records the manager's CPU until the function that it returns is called, which also saves what was allocated until then. It
-// costs a few per cent: rates are not to be compared with those of a run without it.
+// profile records the CPU of the manager, the host's API server and a member's until the function that it returns is called, which also
+// saves what the manager has allocated until then. It costs a few per cent: rates are not to be compared with those of a run without it.
 func (f *federation) profile(ctx context.Context, o options, r result) (save func() error) {
 	if o.profiles == "" {
 		return func() error { return nil }
 	}
 	name := filepath.Join(o.profiles, strings.ReplaceAll(r.Kind+"-"+r.Test, " ", "-"))
 	const seconds = 10 // pprof has no way to end one early
-	done := make(chan error, 1)
-	go func() { done <- f.fetch(ctx, fmt.Sprintf("profile?seconds=%d", seconds), name+".cpu") }()
+	what := fmt.Sprintf("profile?seconds=%d", seconds)
+	done := make(chan error, 3)
+	go func() { done <- f.fetch(ctx, what, name+".cpu") }()
+	for _, s := range []site{f.host, f.members[0]} {
+		go func() { done <- s.fetch(ctx, what, name+"."+s.name+".cpu") }()
+	}
 	return func() error {
-		if err := <-done; err != nil {
+		if err := errors.Join(<-done, <-done, <-done); err != nil {
 			return err
 		}
 		return f.fetch(ctx, "allocs", name+".allocs")
 	}
+}
+
+// fetch reads a profile of the cluster's API server.
+func (s site) fetch(ctx context.Context, what, file string) error {
+	c, err := kubernetes.NewForConfig(s.config)
+	if err != nil {
+		return err
+	}
+	profile, err := c.CoreV1().RESTClient().Get().RequestURI("/debug/pprof/" + what).DoRaw(ctx)
+	if err != nil {
+		return fmt.Errorf("profile %s of %s: %w", what, s.name, err)
+	}
+	return save(file, profile)
 }
 
 func (f *federation) fetch(ctx context.Context, what, file string) error {
@@ -33,5 +53,9 @@ func (f *federation) fetch(ctx context.Context, what, file string) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, profile, 0o644) //nolint:gosec // a profile is no secret
+	return save(file, profile)
+}
+
+func save(file string, data []byte) error {
+	return os.WriteFile(file, data, 0o644) //nolint:gosec // neither profiles nor results are secrets
 }

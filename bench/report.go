@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -128,8 +127,8 @@ func number(v float64, format string) string {
 	return fmt.Sprintf(format, v)
 }
 
-// save writes the rows, and what they were measured with, as JSON.
-func save(file string, o options, rows []result) error {
+// record writes the rows, and what they were measured with, as JSON.
+func record(file string, o options, rows []result) error {
 	data, err := json.MarshalIndent(struct {
 		Cores          int
 		Go             string
@@ -141,5 +140,5 @@ func save(file string, o options, rows []result) error {
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(data, '\n'), 0o644) //nolint:gosec // results are no secret
+	return save(file, append(data, '\n'))
 }
