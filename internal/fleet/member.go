@@ -33,6 +33,7 @@ type member struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	copies map[string]*copies
+	door   *door
 	broken error // why there are no clients
 }
 
@@ -95,7 +96,7 @@ func (m *member) start(ctx context.Context, types map[string]intent.Type) {
 		m.fleet.opts.Log.Error(m.broken, "connect", "cluster", m.name)
 		return
 	}
-	m.ctx, m.cancel = ctx, cancel
+	m.ctx, m.cancel, m.door = ctx, cancel, newDoor()
 	if !m.info.Elsewhere {
 		m.lane.open(m.ctx)
 	}
@@ -133,11 +134,11 @@ func (m *member) watch(t intent.Type) {
 	name, resource := t.Name+" in "+m.name, t.Target.GroupVersionResource
 	if c.whole {
 		from := m.clients.Dynamic.Resource(resource).Namespace(namespace)
-		go c.store.Run(ctx, name, &unstructured.Unstructured{}, managed(from.List, from.Watch))
+		go c.store.Run(ctx, name, &unstructured.Unstructured{}, managed(m.door, from.List, from.Watch))
 		return
 	}
 	from := m.clients.Metadata.Resource(resource).Namespace(namespace)
-	go c.store.Run(ctx, name, &metav1.PartialObjectMetadata{}, managed(from.List, from.Watch))
+	go c.store.Run(ctx, name, &metav1.PartialObjectMetadata{}, managed(m.door, from.List, from.Watch))
 }
 
 // reader makes of an object what is kept of it.
@@ -151,17 +152,19 @@ func reader(t intent.Type) func(metav1.Object) *plan.Copy {
 	}
 }
 
-// managed lists and watches what carries our label.
-func managed[L runtime.Object](list func(context.Context, metav1.ListOptions) (L, error), watches func(context.Context, metav1.ListOptions) (watch.Interface, error)) observe.Lister {
+// managed lists and watches, through a door, what carries our label.
+func managed[L runtime.Object](d *door, list func(context.Context, metav1.ListOptions) (L, error), watches func(context.Context, metav1.ListOptions) (watch.Interface, error)) observe.Lister {
 	only := func(o metav1.ListOptions) metav1.ListOptions {
 		o.LabelSelector = fedv1.ManagedLabel + "=true"
 		return o
 	}
 	return observe.Lister{
 		List: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			defer d.pass(ctx)()
 			return list(ctx, only(o))
 		},
 		Watch: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			defer d.pass(ctx)()
 			return watches(ctx, only(o))
 		},
 	}
