@@ -266,6 +266,7 @@ func (p *plane) addStart(context.Context, flags) error {
 			return err
 		}
 		if p.shards != nil {
+			go p.shards.survey(ctx)
 			p.shards.follow(ctx, p.newestRollback())
 			return nil
 		}

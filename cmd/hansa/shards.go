@@ -17,6 +17,7 @@ import (
 	"github.com/hansa-io/hansa/internal/fleet"
 	"github.com/hansa-io/hansa/internal/intent"
 	"github.com/hansa-io/hansa/internal/lead"
+	"github.com/hansa-io/hansa/internal/observe"
 	"github.com/hansa-io/hansa/internal/plan"
 	"github.com/hansa-io/hansa/internal/settings"
 	"github.com/hansa-io/hansa/internal/shard"
@@ -33,7 +34,7 @@ type shards struct {
 	*shard.Shards
 	term *lead.Term
 	log  logr.Logger
-	news chan struct{} // holds one call
+	news observe.Signal
 
 	leads, surveying, behind atomic.Bool
 	told                     atomic.Pointer[string] // what this process found of the host's being behind
@@ -49,25 +50,18 @@ func newShards(f flags, config *rest.Config, identity string, times settings.Lea
 	if !f.shards {
 		return nil, nil //nolint:nilnil // there are none
 	}
-	s := &shards{term: lead.NewTerm(times.Renew, times.Duration), log: log, news: make(chan struct{}, 1)}
+	s := &shards{term: lead.NewTerm(times.Renew, times.Duration), log: log}
 	s.told.Store(new(string))
 	s.surveying.Store(true)
 	var err error
 	s.Shards, err = shard.New(shard.Options{
 		Config: config, Namespace: f.namespace, Identity: identity, Times: shard.Times(times), Term: s.term,
-		Changed: s.changed, Stop: s.stop, Log: log,
+		Changed: s.news.Moved, Stop: s.stop, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("share the members: %w", err)
 	}
 	return s, nil
-}
-
-func (s *shards) changed() {
-	select {
-	case s.news <- struct{}{}:
-	default: // it will look anyway
-	}
 }
 
 // stop ends what is under way in members that are another shard's.
@@ -93,28 +87,49 @@ func (s *shards) NeedLeaderElection() bool { return false }
 // Start takes part until the context ends.
 func (s *shards) Start(ctx context.Context) error { return s.Run(ctx) }
 
-// follow looks at what has changed between the shards, each time that something has, until the context ends.
+// follow takes over what has changed between the shards, each time that something has, until the context ends.
 func (s *shards) follow(ctx context.Context, newest func(string)) {
-	for {
-		s.consider(ctx, newest)
-		select {
-		case <-ctx.Done():
-			return
-		case <-s.news:
-		}
+	for ctx.Err() == nil {
+		news := s.news.Next()
+		s.heed(newest)
+		s.clusters.Moved(ctx)
+		wait(ctx, news)
 	}
 }
 
-func (s *shards) consider(ctx context.Context, newest func(string)) {
-	s.heed(newest)
-	s.clusters.Moved(ctx)
-	if s.fleet.Settled() {
+// survey looks, at the start and each time that members have come from other shards, at all that is there, until the context ends. The
+// others are told, as what is found may concern them.
+func (s *shards) survey(ctx context.Context) {
+	var before map[string]bool
+	for ctx.Err() == nil {
+		news := s.news.Next()
+		now, gained := s.gained(before)
+		if before == nil || gained {
+			s.Tell(surveyed, "")
+			s.conduct.Survey(ctx)
+		}
 		s.Tell(surveyed, "true")
-		return
+		before = now
+		wait(ctx, news)
 	}
-	s.Tell(surveyed, "")
-	s.conduct.Survey(ctx)
-	s.Tell(surveyed, "true")
+}
+
+// gained says which members are this shard's, of all that are known, and whether some were another's before.
+func (s *shards) gained(before map[string]bool) (now map[string]bool, some bool) {
+	now = map[string]bool{}
+	for _, name := range s.fleet.Names() {
+		now[name] = s.Owns(name)
+		was, known := before[name]
+		some = some || known && !was && now[name]
+	}
+	return now, some
+}
+
+func wait(ctx context.Context, news <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-news:
+	}
 }
 
 // heed takes over what the others tell. The leader passes on the newest revision that any of them has found.
@@ -140,7 +155,7 @@ func (s *shards) heed(newest func(string)) {
 func (s *shards) rolledBack(revision string) {
 	s.told.Store(&revision)
 	s.Tell(rollback, revision)
-	s.changed()
+	s.news.Moved()
 }
 
 // guard lets requests to the host pass while this process leads, or is one of the shards.
@@ -192,7 +207,7 @@ func (p *plane) addShards(context.Context, flags) error {
 	return p.mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		s.leads.Store(true)
 		s.Lead()
-		s.changed()
+		s.news.Moved()
 		p.wakeTypes(ctx)
 		p.wakeAll()
 		return nil
