@@ -52,6 +52,7 @@ func TestSurveyWaitsForNoClock(t *testing.T) {
 				if reason, _ := r.recovery.why(); reason != "" || time.Since(start) != 0 {
 					t.Errorf("held back by %q after %v", reason, time.Since(start))
 				}
+				time.Sleep(time.Minute) // until all that was woken has come to rest
 			})
 		})
 	}
@@ -62,6 +63,7 @@ func TestSurveyWaitsForNoClock(t *testing.T) {
 			if r.Survey(t.Context()); time.Since(start) != surveyPatience {
 				t.Errorf("waited %v", time.Since(start))
 			}
+			time.Sleep(time.Minute)
 		})
 	})
 }
