@@ -45,7 +45,7 @@ func onLane(t *testing.T, workers int, f func(*track)) {
 	synctest.Test(t, func(t *testing.T) {
 		tr := &track{t: t, busy: map[intent.Key]int{}, begun: map[intent.Key]int{}, wants: map[intent.Key]plan.Step{}}
 		tr.lane = newLane(workers, tr.do, tr.wake)
-		tr.lane.begin, tr.lane.end = tr.count(1), tr.count(-1)
+		tr.begin, tr.end = tr.count(1), tr.count(-1)
 		tr.join()
 		f(tr)
 		tr.leave()

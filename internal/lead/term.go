@@ -74,7 +74,7 @@ func (t *Term) age(began time.Time) time.Duration {
 func (t *Term) Requests(next http.RoundTripper) http.RoundTripper { return requests{t, next} }
 
 // Dial guards connections; dial makes them.
-func (t *Term) Dial(dial dialer) dialer { return guardedBy(t, dial) }
+func (t *Term) Dial(dial Dialer) Dialer { return guardedBy(t, dial) }
 
 // Either is the time in which one of some terms runs.
 type Either []*Term
@@ -109,9 +109,10 @@ func (e Either) Send() error {
 func (e Either) Requests(next http.RoundTripper) http.RoundTripper { return requests{e, next} }
 
 // Dial guards connections; dial makes them.
-func (e Either) Dial(dial dialer) dialer { return guardedBy(e, dial) }
+func (e Either) Dial(dial Dialer) Dialer { return guardedBy(e, dial) }
 
-type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
+// Dialer opens connections, as net.Dialer.DialContext does.
+type Dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // term has the two ends of a Term.
 type term interface {
@@ -119,7 +120,7 @@ type term interface {
 	Send() error
 }
 
-func guardedBy(t term, dial dialer) dialer {
+func guardedBy(t term, dial Dialer) Dialer {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := dial(ctx, network, address)
 		if err != nil {
