@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -31,7 +32,7 @@ func (s *staleness) flags(fs *pflag.FlagSet) {
 // addServices adds multi-cluster services. While their gate is off, nothing is watched.
 func (p *plane) addServices(ctx context.Context, f flags) error {
 	p.members = members.New(ctx, members.Options{
-		Record: p.cluster, Prepare: discovery.Define, Through: p.fleet.Through, Namespace: p.settings.watched(),
+		Record: p.cluster, Prepare: discovery.Define, Through: p.through, Namespace: p.settings.watched(),
 		Log: p.mgr.GetLogger().WithName("discovery"), Tell: p.tellMember(p.mgr.GetEventRecorder("hansa-discovery")),
 	})
 	services := discovery.New(discovery.Options{
@@ -63,13 +64,23 @@ func (p *plane) tellMember(to events.EventRecorder) func(member, reason, message
 	}
 }
 
-// switchDiscovery begins or ends the watches of what spans clusters.
+// switchDiscovery begins or ends the watches of what spans clusters. Of several shards only the one that leads has them.
 func (p *plane) switchDiscovery() {
-	gates := p.settings.in.Load().Gates
+	gates, serves := p.settings.in.Load().Gates, p.shards == nil || p.shards.Leads()
 	p.members.Switch(members.Gates{
-		Services:  gates.On(fedv1.GateCrossClusterServiceDiscovery),
-		Ingresses: gates.On(fedv1.GateFederatedIngress),
+		Services:  serves && gates.On(fedv1.GateCrossClusterServiceDiscovery),
+		Ingresses: serves && gates.On(fedv1.GateFederatedIngress),
 	})
+}
+
+// through measures what discovery asks of a member. Where the member is a shard's, it is guarded besides: discovery is the leader's.
+func (p *plane) through(ctx context.Context, member string, config *rest.Config) *rest.Config {
+	config = p.fleet.Through(ctx, member, config)
+	if p.shards != nil {
+		config = rest.CopyConfig(config)
+		config.Wrap(p.term.Requests)
+	}
+	return config
 }
 
 // cluster is a KubeFedCluster as last seen; nil if there is none.

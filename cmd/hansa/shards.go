@@ -207,6 +207,7 @@ func (p *plane) addShards(context.Context, flags) error {
 	return p.mgr.Add(manager.RunnableFunc(func(ctx context.Context) error {
 		s.leads.Store(true)
 		s.Lead()
+		p.switchDiscovery()
 		s.news.Moved()
 		p.wakeTypes(ctx)
 		p.wakeAll()
