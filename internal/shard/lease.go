@@ -25,9 +25,11 @@ type lease struct {
 	version           uint64
 	acquired, renewed time.Time
 	lasts             time.Duration
-	epoch             int64
-	shards            []string
-	told              map[string]string
+	// epoch and shards are the ring's; follows and told are a shard's.
+	epoch   int64
+	shards  []string
+	follows era
+	told    map[string]string
 }
 
 // leaseName is the name of a shard's Lease.
@@ -40,7 +42,11 @@ func leaseName(identity string) string {
 func parse(in *coordinationv1.Lease) lease {
 	l := lease{name: in.Name, uid: in.UID, shard: in.Labels[fedv1.ShardLabel] == "true"}
 	l.version, _ = strconv.ParseUint(in.ResourceVersion, 10, 64)
-	l.epoch, _ = strconv.ParseInt(in.Annotations[fedv1.EpochAnnotation], 10, 64)
+	if epoch, _ := strconv.ParseInt(in.Annotations[fedv1.EpochAnnotation], 10, 64); l.shard {
+		l.follows = era{types.UID(in.Annotations[fedv1.RingAnnotation]), epoch}
+	} else {
+		l.epoch = epoch
+	}
 	if s := in.Annotations[fedv1.ShardsAnnotation]; s != "" {
 		l.shards = strings.Split(s, ",")
 	}
@@ -70,23 +76,28 @@ func parse(in *coordinationv1.Lease) lease {
 // object is the Lease as it is written: only if it still has this version, or, without one, only if there is none.
 func (l lease) object(namespace string) *coordinationv1.Lease {
 	out := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{
-		Namespace: namespace, Name: l.name, Annotations: map[string]string{fedv1.EpochAnnotation: strconv.FormatInt(l.epoch, 10)},
+		Namespace: namespace, Name: l.name, Annotations: map[string]string{},
 	}}
 	if l.version != 0 {
 		out.ResourceVersion = strconv.FormatUint(l.version, 10)
 	}
 	if !l.shard {
+		out.Annotations[fedv1.EpochAnnotation] = strconv.FormatInt(l.epoch, 10)
 		out.Annotations[fedv1.ShardsAnnotation] = strings.Join(l.shards, ",")
 		return out
 	}
 	out.Labels = map[string]string{fedv1.ShardLabel: "true"}
+	out.Annotations[fedv1.EpochAnnotation] = strconv.FormatInt(l.follows.epoch, 10)
+	out.Annotations[fedv1.RingAnnotation] = string(l.follows.uid)
 	for _, key := range slices.Sorted(maps.Keys(l.told)) {
 		out.Annotations[fedv1.ShardStatePrefix+key] = l.told[key]
 	}
 	seconds := int32(l.lasts / time.Second)
 	out.Spec = coordinationv1.LeaseSpec{
 		HolderIdentity: &l.holder, LeaseDurationSeconds: &seconds,
-		AcquireTime: &metav1.MicroTime{Time: l.acquired}, RenewTime: &metav1.MicroTime{Time: l.renewed},
+	}
+	if !l.acquired.IsZero() {
+		out.Spec.AcquireTime, out.Spec.RenewTime = &metav1.MicroTime{Time: l.acquired}, &metav1.MicroTime{Time: l.renewed}
 	}
 	return out
 }

@@ -3,11 +3,19 @@ package shard
 import (
 	"hash/fnv"
 	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
 )
+
+// era is which ring one is: the Lease, and how often it has changed. One that was removed and made anew may count what it has counted before.
+type era struct {
+	uid   types.UID
+	epoch int64
+}
 
 // ring is which shards there are, as of an epoch.
 type ring struct {
-	epoch   int64
+	era
 	version uint64
 	shards  []string // sorted
 }

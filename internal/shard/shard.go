@@ -298,7 +298,7 @@ func (s *Shards) leave() {
 
 // differs says that another member may be owned than before.
 func (m state) differs(before state) bool {
-	return m.rest != before.rest || len(m.claim) != len(before.claim) || m.ring.epoch != before.ring.epoch
+	return m.rest != before.rest || len(m.claim) != len(before.claim) || m.ring.era != before.ring.era
 }
 
 func differ(a, b []State) bool {
@@ -319,7 +319,7 @@ func (s *Shards) tell(before, after state) {
 	switch {
 	case before.joined && !after.joined && !after.leaving:
 		log.Info("this shard was taken out, as it did not renew its Lease or that was removed; it joins anew", "epoch", before.ring.epoch)
-	case after.joined && after.ring.epoch != before.ring.epoch:
+	case after.joined && after.ring.era != before.ring.era:
 		log.Info("the shards have changed", "epoch", after.ring.epoch, "shards", strings.Join(after.ring.shards, ","))
 	}
 	if before.joined && after.joined && !before.rest && after.rest && !after.leaving {

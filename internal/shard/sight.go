@@ -7,13 +7,13 @@ import (
 	fedv1 "github.com/hansa-io/hansa/api/core/v1beta1"
 )
 
-// sight is what a shard has seen of the Leases, and since when it sees them so, by its own clock. It may be old, but it is never torn: what
-// was written before something that is in it is in it, too.
+// sight is what a shard has seen of the Leases, and since when it sees them so, by its own clock. It may be old. What was written before the
+// leader's Lease that is in it is in it, too; of the others, those that this shard has written or asked for may be newer than the rest.
 type sight struct {
 	// listed says that it has seen all.
 	listed bool
 	leases map[string]lease
-	// marks has an entry also for the Lease of each shard of the ring that is missing.
+	// marks has an entry also for the ring if it is missing.
 	marks  map[string]mark
 	leader leader
 }
@@ -40,11 +40,8 @@ func (s sight) next(leases []lease, listed bool, now time.Time) sight {
 		out.leases[l.name] = l
 		out.marks[l.name] = s.mark(l.name, l.version, now)
 	}
-	r, _ := out.ring()
-	for _, identity := range r.shards {
-		if name := leaseName(identity); out.marks[name].at.IsZero() {
-			out.marks[name] = s.mark(name, 0, now)
-		}
+	if _, ok := out.ring(); !ok && listed {
+		out.marks[fedv1.ShardsLeaseName] = s.mark(fedv1.ShardsLeaseName, 0, now)
 	}
 	l := out.leases[fedv1.LockName]
 	if l.holder != s.leader.holder || !l.renewed.Equal(s.leader.renewed) {
@@ -63,7 +60,7 @@ func (s sight) mark(name string, version uint64, now time.Time) mark {
 // ring is the ring as seen; false if there is none.
 func (s sight) ring() (ring, bool) {
 	l, ok := s.leases[fedv1.ShardsLeaseName]
-	return ring{epoch: l.epoch, version: l.version, shards: l.shards}, ok
+	return ring{era: era{l.uid, l.epoch}, version: l.version, shards: l.shards}, ok
 }
 
 // of is the Lease of a shard.
@@ -82,6 +79,9 @@ func (s sight) silent(name string, least time.Duration, now time.Time) bool {
 func (s sight) followed(r ring, me string) bool {
 	return !slices.ContainsFunc(r.shards, func(identity string) bool {
 		l, _ := s.of(identity)
-		return identity != me && l.epoch != r.epoch
+		return identity != me && l.follows != r.era
 	})
 }
+
+// whole says that all that was written before a ring is seen.
+func (s sight) whole(r ring) bool { return s.leader.version > r.version }

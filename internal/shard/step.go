@@ -148,23 +148,23 @@ func (m state) retire() state {
 // follow takes a newer ring over.
 func (m state) follow(s sight, now time.Time) state {
 	r, ok := s.ring()
-	if !ok || r.version < m.newest {
+	if !ok || r.version < m.newest && m.held.holder != "" {
 		return m // it will be made anew, or will be seen again
 	}
 	m.newest, m.epoch = r.version, max(m.epoch, r.epoch)
 	if m.held.holder == "" || m.leaving {
 		return m
 	}
-	in := r.has(m.id) && r.version > m.taken
+	in, same := r.has(m.id) && r.version > m.taken, r.uid == m.ring.uid
 	switch {
-	case m.joined && r.epoch < m.ring.epoch: // the host went back in time
+	case m.joined && same && r.epoch < m.ring.epoch: // the host went back in time
 		m.wait = now.Add(m.times.Duration)
 		return m.lose()
 	case m.joined && !in:
 		return m.lose()
 	case !m.joined && in:
 		m.claim, m.ring, m.joined = claim{ring{}, r}, r, true
-	case m.joined && r.epoch > m.ring.epoch:
+	case m.joined && (!same || r.epoch > m.ring.epoch):
 		m.claim, m.ring = append(slices.Clip(m.claim), r), r
 		m.need++
 	}
@@ -243,8 +243,8 @@ func (m state) next(s sight, now time.Time) request {
 	if held && m.due(now) {
 		return m.renew(now)
 	}
-	r, _ := s.ring()
-	if now.Before(m.pause) || !s.listed || r.version < m.newest {
+	r, there := s.ring()
+	if now.Before(m.pause) || !s.listed || there && r.version < m.newest {
 		return request{}
 	}
 	if !held && !m.leaving {
@@ -264,20 +264,20 @@ func (m state) due(now time.Time) bool {
 	if m.leaving && m.need == m.quiet {
 		return false
 	}
-	return since >= m.times.period() || !now.Before(m.pause) && (m.follows() != m.held.epoch || !maps.Equal(m.told, m.held.told))
+	return since >= m.times.period() || !now.Before(m.pause) && (m.follows() != m.held.follows || !maps.Equal(m.told, m.held.told))
 }
 
-// follows is the epoch that the others may know of: when nothing is under way in what was lost by it.
-func (m state) follows() int64 {
+// follows is the ring that the others may know of: when nothing is under way in what was lost by it.
+func (m state) follows() era {
 	if m.joined && m.need == m.quiet {
-		return m.ring.epoch
+		return m.ring.era
 	}
-	return m.held.epoch
+	return m.held.follows
 }
 
 func (m state) renew(now time.Time) request {
 	l := m.held
-	l.epoch, l.told, l.lasts = m.follows(), m.told, m.times.Duration
+	l.follows, l.told, l.lasts = m.follows(), m.told, m.times.Duration
 	l.renewed = later(now.Round(0), l.renewed.Add(time.Microsecond))
 	return request{update, l}
 }
@@ -312,13 +312,13 @@ func (m state) reshape(s sight, now time.Time) request {
 	joins := may && !m.joined
 	switch {
 	case !there && may && m.leads:
-		return m.open(s)
+		return m.open(s, now)
 	case !there || m.leaving && (m.need != m.quiet || !r.has(m.id)) || !m.leaving && !m.joined && !joins:
 		return request{}
 	}
 	var shards []string
 	for _, identity := range r.shards {
-		if identity != m.id && !m.gone(s, identity, now) {
+		if identity != m.id && !(s.whole(r) && m.gone(s, identity, now)) {
 			shards = append(shards, identity)
 		}
 	}
@@ -332,27 +332,30 @@ func (m state) reshape(s sight, now time.Time) request {
 	return request{update, lease{name: fedv1.ShardsLeaseName, version: r.version, epoch: max(r.epoch, m.epoch) + 1, shards: shards}}
 }
 
-// open makes the ring. It may have been there and have been removed: all that hold a Lease may follow it still, and are in the new one.
-func (m state) open(s sight) request {
+// open makes the ring. It may have been there and have been removed: all that hold a Lease may follow it still, and are in the new one. Who
+// has lost that as well may act no more when there was no ring for so long.
+func (m state) open(s sight, now time.Time) request {
+	if !s.silent(fedv1.ShardsLeaseName, m.times.Duration, now) {
+		return request{}
+	}
 	in, epoch := map[string]bool{m.id: true}, m.epoch
 	for _, l := range s.leases {
 		if l.shard && l.holder != "" {
-			in[l.holder], epoch = true, max(epoch, l.epoch)
+			in[l.holder], epoch = true, max(epoch, l.follows.epoch)
 		}
 	}
 	return request{create, lease{name: fedv1.ShardsLeaseName, epoch: epoch + 1, shards: slices.Sorted(maps.Keys(in))}}
 }
 
-// gone says that another shard may not act any more, and cannot begin to without joining anew.
+// gone says that another shard may not act any more, and cannot begin to without joining anew: its Lease was taken from it, or it was seen
+// long enough that it has none.
 func (m state) gone(s sight, identity string, now time.Time) bool {
 	l, there := s.of(identity)
-	if !there {
-		return s.silent(leaseName(identity), m.times.Duration, now)
-	}
-	return l.holder == ""
+	return there && l.holder == "" && (!l.acquired.IsZero() || s.silent(l.name, m.times.Duration, now))
 }
 
-// fence takes its Lease from another shard of the ring that did not renew it.
+// fence takes its Lease from another shard of the ring that did not renew it. Where there is none it makes one that nobody holds: who has
+// lost it does not come back unseen.
 func (m state) fence(s sight, now time.Time) request {
 	if !m.joined || m.leaving {
 		return request{}
@@ -360,7 +363,11 @@ func (m state) fence(s sight, now time.Time) request {
 	r, _ := s.ring()
 	for _, identity := range r.shards {
 		l, there := s.of(identity)
-		if identity != m.id && there && l.holder != "" && s.silent(l.name, m.times.Duration, now) {
+		switch {
+		case identity == m.id:
+		case !there:
+			return request{create, lease{name: leaseName(identity), shard: true, lasts: m.times.Duration}}
+		case l.holder != "" && s.silent(l.name, m.times.Duration, now):
 			l.holder = ""
 			return request{update, l}
 		}

@@ -73,6 +73,8 @@ const (
 	ShardsAnnotation = "kubefed.io/shards"
 	// EpochAnnotation on ShardsLeaseName counts its changes; on the Lease of a shard it is the newest that this shard follows.
 	EpochAnnotation = "kubefed.io/epoch"
+	// RingAnnotation on the Lease of a shard is the UID of the ShardsLeaseName that its epoch is one of.
+	RingAnnotation = "kubefed.io/ring"
 	// ShardStatePrefix, with a word, is the name of an annotation by which a shard tells the others something.
 	ShardStatePrefix = "kubefed.io/shard-"
 )
