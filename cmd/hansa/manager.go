@@ -241,7 +241,7 @@ func (h *helm) newManager() (manager.Manager, *lead.Term, error) {
 	times := h.settings.in.Load().Lease
 	term := lead.NewTerm(times.Renew, times.Duration)
 	lock, err := lead.New(h.config, lead.Options{
-		Namespace: h.flags.namespace, Identity: h.identity, Term: term, Waiting: h.waits,
+		Namespace: h.flags.namespace, Identity: h.identity, Term: term, Alone: !h.flags.shards, Waiting: h.waits,
 		Lost: func(holder string) {
 			h.lose(lostError{lease: h.flags.namespace + "/" + fedv1.LockName, holder: holder})
 		},
@@ -281,7 +281,7 @@ func (h *helm) newManager() (manager.Manager, *lead.Term, error) {
 	return mgr, term, mgr.AddReadyzCheck("ping", healthz.Ping)
 }
 
-// waits says that a KubeFed manager keeps this one from leading.
+// waits says that a KubeFed manager, or managers that share the members, keep this one from leading.
 func (h *helm) waits(who lead.Holder) {
 	h.mgr.GetLogger().Info("waiting to lead: " + who.String())
 	config := newConfig()
@@ -290,5 +290,9 @@ func (h *helm) waits(who lead.Holder) {
 	if err := h.mgr.GetCache().Get(context.Background(), client.ObjectKeyFromObject(config), config); err != nil {
 		return // the log has it
 	}
-	h.mgr.GetEventRecorder("hansa").Eventf(config, nil, corev1.EventTypeWarning, "WaitingForKubeFed", "Lead", "%s", who.String())
+	reason := "WaitingForKubeFed"
+	if who.Shard() {
+		reason = "WaitingForShards"
+	}
+	h.mgr.GetEventRecorder("hansa").Eventf(config, nil, corev1.EventTypeWarning, reason, "Lead", "%s", who.String())
 }

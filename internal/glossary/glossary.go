@@ -300,6 +300,7 @@ var Events = []Table{
 	}},
 	{"On KubeFedConfigs", []Word{
 		{Name: "WaitingForKubeFed", Hansa: true, Warning: true, Meaning: "a KubeFed manager holds its lock, so that this one does not lead", Next: "scale that manager to 0"},
+		{Name: "WaitingForShards", Hansa: true, Warning: true, Meaning: "managers with `--shards` have the members, so that this one, which runs without, does not lead", Next: "end the one kind or the other; during a rollout, wait"},
 		{Name: "HostRolledBack", Hansa: true, Warning: true, Meaning: "the host knows less than its members have seen of it: nothing is removed", Next: "see [recovery of the host](../guide/recovery.md)"},
 		{Name: "ConfigurationRefused", Hansa: true, Warning: true, Meaning: "a load balancer cannot use what it was sent, and goes on with what it had", Next: "the message has its words; see [load balancing](../guide/load-balancing.md)"},
 		{Name: "NotBalanced", Hansa: true, Warning: true, Meaning: "load balancers are not told of something, because they would refuse it or cannot use it", Next: "the message says what and why"},

@@ -30,16 +30,25 @@ type Options struct {
 	Identity string
 	// Term is begun anew by each renewal, and ended when the Lease is given back.
 	Term *Term
-	// Waiting is called when a KubeFed manager keeps this process from leading, once for each.
+	// Alone says that this process has all members when it leads: it does not begin to while shards have them among them.
+	Alone bool
+	// Waiting is called when a KubeFed manager or a shard keeps this process from leading, once for each.
 	Waiting func(Holder)
 	// Lost is called when another process is seen to lead although this one has not given the Lease back.
 	Lost func(holder string)
 }
 
-// Holder is a KubeFed manager and the lock that it holds.
+// Holder is a KubeFed manager or a shard, and the lock that it holds: without a kind, which is a shard's, it is a Lease.
 type Holder struct{ Identity, Kind, Namespace, Name string }
 
+// Shard says that it is a shard.
+func (h Holder) Shard() bool { return h.Kind == "" }
+
 func (h Holder) String() string {
+	if h.Shard() {
+		return fmt.Sprintf("the manager %s runs with --shards and holds its Lease %s/%s: the members are theirs until the last of these managers has ended",
+			h.Identity, h.Namespace, h.Name)
+	}
 	return fmt.Sprintf("the KubeFed manager %s still holds its lock, %s %s/%s: scale its deployment to 0, or wait until the lock has run out",
 		h.Identity, h.Kind, h.Namespace, h.Name)
 }
@@ -51,6 +60,8 @@ type Lock struct {
 	*resourcelock.LeaseLock
 	opts Options
 	old  []*oldLock
+	// shards is nil in one of them.
+	shards *shards
 	// absent says that there was no Lease when Get last looked, but another lock.
 	absent bool
 
@@ -81,6 +92,9 @@ func New(config *rest.Config, o Options) (*Lock, error) {
 		at := objects.Resource(schema.GroupVersionResource{Version: "v1", Resource: resource}).Namespace(o.Namespace)
 		l.old = append(l.old, &oldLock{kind: kind, objects: at})
 	}
+	if o.Alone {
+		l.shards = &shards{list: leases.Leases(o.Namespace).List}
+	}
 	return l, nil
 }
 
@@ -100,7 +114,13 @@ func (l *Lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []b
 	default:
 		return nil, nil, err
 	}
-	holder := Holder{}
+	others, failed := l.others(ctx, lease)
+	if failed != nil {
+		return nil, nil, failed
+	}
+	found = append(found, others.living...)
+	raw.Write(others.raw)
+	holder := others.holder
 	for _, old := range l.old {
 		if err := old.read(ctx); err != nil {
 			return nil, nil, err
@@ -120,6 +140,14 @@ func (l *Lock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []b
 	}
 	l.notice(holder, lease)
 	return l.first(found), raw.Bytes(), nil
+}
+
+// others are the shards that this process has to wait for. Who leads has done so.
+func (l *Lock) others(ctx context.Context, lease *resourcelock.LeaderElectionRecord) (others, error) {
+	if l.shards == nil || lease != nil && lease.HolderIdentity == l.Identity() {
+		return others{}, nil
+	}
+	return l.shards.read(ctx)
 }
 
 func (l *Lock) foreign(r resourcelock.LeaderElectionRecord) bool {

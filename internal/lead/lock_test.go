@@ -100,12 +100,20 @@ func TestTheLoserLearns(t *testing.T) {
 // elect runs an election until the test ends; the channel is closed when it is won.
 func elect(t *testing.T, config *rest.Config, o Options) <-chan struct{} {
 	t.Helper()
+	won, _ := elects(t, config, o)
+	return won
+}
+
+// elects is elect with an early end.
+func elects(t *testing.T, config *rest.Config, o Options) (won chan struct{}, stop func()) {
+	t.Helper()
 	o.Term = NewTerm(2*time.Second, 3*time.Second)
 	lock, err := New(config, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	won, ended := make(chan struct{}), make(chan struct{})
+	won = make(chan struct{})
+	ended := make(chan struct{})
 	e, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: 3 * time.Second, RenewDeadline: 2 * time.Second, RetryPeriod: 200 * time.Millisecond, ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{OnStartedLeading: func(context.Context) { close(won) }, OnStoppedLeading: func() {}},
@@ -116,7 +124,7 @@ func elect(t *testing.T, config *rest.Config, o Options) <-chan struct{} {
 	ctx, stop := context.WithCancel(context.Background())
 	go func() { e.Run(ctx); close(ended) }()
 	t.Cleanup(func() { stop(); <-ended })
-	return won
+	return won, stop
 }
 
 // oldManager renews one of KubeFed's locks.
