@@ -65,6 +65,7 @@ type Reconciler struct {
 	waiting  waiting
 	pace     pace
 	pruned   pruned
+	glimpses glimpses
 	services services
 	metrics  metrics
 }

@@ -65,7 +65,7 @@ func (r *Reconciler) Confirm(ctx context.Context, key intent.Key, s plan.Step) e
 		return apply.ErrChanged
 	}
 	var err error
-	if w.Intent, err = r.host.intent(ctx, w.Type, key); err != nil {
+	if w.Intent, err = r.ask(ctx, w.Type, key, s.Reason); err != nil {
 		return fmt.Errorf("confirm on the host: %w", err)
 	}
 	if s.Reason == plan.Deselected {
@@ -77,6 +77,15 @@ func (r *Reconciler) Confirm(ctx context.Context, key intent.Key, s plan.Step) e
 		return apply.ErrChanged
 	}
 	return nil
+}
+
+// ask reads what the host says of an object at this moment; of one that is deleted, within this moment for all members.
+func (r *Reconciler) ask(ctx context.Context, t intent.Type, key intent.Key, why plan.Reason) (*intent.Intent, error) {
+	read := func(ctx context.Context) (*intent.Intent, error) { return r.host.intent(ctx, t, key) }
+	if why != plan.Deleted {
+		return read(ctx)
+	}
+	return r.glimpses.of(ctx, key, read)
 }
 
 // placement replaces the inputs of a placement by what the API server says now.
