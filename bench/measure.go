@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,6 +42,9 @@ func (f *federation) measure(ctx context.Context, k kind, o options) ([]result, 
 		name string
 		run  func(context.Context, kind, options) ([]result, error)
 	}{{raw, f.raw}, {least, f.least}, {hansa, f.hansas}} {
+		if !listed(o.ways, w.name) {
+			continue
+		}
 		fmt.Fprintf(os.Stderr, "%s: %s …\n", k.name, w.name)
 		got, err := w.run(ctx, k, o)
 		if err != nil {
@@ -268,15 +272,29 @@ func (f *federation) hansas(ctx context.Context, k kind, o options) ([]result, e
 		{"restart", run.restart, 0, 0},
 		{"delete", run.writes(remove, gone), 1, 0},
 	} {
+		if !listed(o.tests, t.name) {
+			continue
+		}
 		r, err := run.metered(ctx, result{Kind: k.name, Test: t.name, Way: hansa, Objects: o.n}, t.run, t.ownHost, t.ownMember)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t.name, err)
 		}
 		rows = append(rows, r)
 	}
+	if !listed(o.tests, "delete") {
+		if _, err := run.writes(remove, gone)(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if !listed(o.tests, "one") {
+		return rows, nil
+	}
 	ones, err := f.ones(ctx, k, o)
 	return append(rows, ones...), err
 }
+
+// listed says whether a list, separated by commas, has a name in it.
+func listed(list, name string) bool { return slices.Contains(strings.Split(list, ","), name) }
 
 // ones are the tests of one object at a time.
 func (f *federation) ones(ctx context.Context, k kind, o options) ([]result, error) {

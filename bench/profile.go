@@ -14,7 +14,7 @@ import (
 )
 
 // profile records the CPU of the manager, the host's API server and a member's until the function that it returns is called, which also
-// saves what the manager has allocated until then. It costs a few per cent: rates are not to be compared with those of a run without it.
+// saves what the manager has allocated until then, and what it holds. It costs a few per cent: rates are not to be compared with those of a run without it.
 func (f *federation) profile(ctx context.Context, o options, r result) (save func() error) {
 	if o.profiles == "" {
 		return func() error { return nil }
@@ -31,7 +31,7 @@ func (f *federation) profile(ctx context.Context, o options, r result) (save fun
 		if err := errors.Join(<-done, <-done, <-done); err != nil {
 			return err
 		}
-		return f.fetch(ctx, "allocs", name+".allocs")
+		return errors.Join(f.fetch(ctx, "allocs", name+".allocs"), f.fetch(ctx, "heap?gc=1", name+".heap"))
 	}
 }
 
