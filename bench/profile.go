@@ -28,10 +28,7 @@ func (f *federation) profile(ctx context.Context, o options, r result) (save fun
 		go func() { done <- s.fetch(ctx, what, name+"."+s.name+".cpu") }()
 	}
 	return func() error {
-		if err := errors.Join(<-done, <-done, <-done); err != nil {
-			return err
-		}
-		return errors.Join(f.fetch(ctx, "allocs", name+".allocs"), f.fetch(ctx, "heap?gc=1", name+".heap"))
+		return errors.Join(<-done, <-done, <-done, f.fetch(ctx, "allocs", name+".allocs"), f.fetch(ctx, "heap?gc=1", name+".heap"))
 	}
 }
 
