@@ -47,7 +47,7 @@ func (m *meter) read(ctx context.Context, r result, k kind, ownHost, ownMembers 
 			d := v - m.writes[i][key]
 			switch {
 			case resource == "leases" || d == 0:
-			case verb == "GET" && resource == k.resource:
+			case verb == "GET" && (resource == k.resource || i == 0 && resource == federated(k.resource).Resource):
 				reads += d
 			case verb == "GET" || verb == "LIST" || verb == "WATCH" || verb == "CONNECT":
 			case i == 0 || resource == k.resource:
@@ -55,7 +55,7 @@ func (m *meter) read(ctx context.Context, r result, k kind, ownHost, ownMembers 
 			}
 		}
 		if i == 0 {
-			r.HostWrites = writes/n - ownHost
+			r.HostWrites, r.HostReads = writes/n-ownHost, reads/n
 		} else {
 			r.MemberWrites += writes/n - ownMembers
 			r.MemberReads += reads / n

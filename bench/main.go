@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 1, "how often everything is measured; medians are printed")
 	flag.StringVar(&o.kinds, "kinds", "ConfigMap,Secret,Deployment", "kinds to measure")
 	flag.StringVar(&o.ways, "ways", strings.Join([]string{raw, least, hansa}, ","), "ways to bring objects to the members")
-	flag.StringVar(&o.tests, "tests", "create,update,repair,idle,restart,delete,one", "tests of the federation, in this order whatever the order here; objects that are left are removed")
+	flag.StringVar(&o.tests, "tests", "create,update,repair,idle,restart,delete,one", "tests of the federation, in this order whatever the order here")
 	flag.BoolVar(&o.trouble, "trouble", true, "measure with one more member that is healthy, dead, hung, slow, too (the first kind only)")
 	flag.StringVar(&o.json, "json", "", "write the results to this file as JSON")
 	flag.StringVar(&o.profiles, "profiles", "", "write CPU profiles of the manager, the host and a member, and what the manager allocates, in each test to this folder")

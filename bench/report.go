@@ -16,8 +16,8 @@ type result struct {
 	Objects         int
 	// Seconds for all objects, or, one at a time, at the 50th and 99th percentile.
 	Seconds, P50, P99 float64 `json:",omitempty"`
-	// HostWrites, MemberWrites and MemberReads are requests per object, the driver's own left out, reads without lists and watches.
-	HostWrites, MemberWrites, MemberReads float64
+	// HostWrites, HostReads, MemberWrites and MemberReads are requests per object, the driver's own left out, reads without lists and watches.
+	HostWrites, HostReads, MemberWrites, MemberReads float64
 	// CPU seconds of the manager, and its resident memory in MiB afterwards.
 	CPU, RSS float64 `json:",omitempty"`
 	// Ratio to the yardstick: of rates to raw+host+status, or to raw where that has no such test; of latencies to raw.
@@ -28,7 +28,7 @@ func (r result) key() string { return r.Kind + "/" + r.Test + "/" + r.Way }
 
 // figures are all numbers of a row that differ from round to round.
 func (r *result) figures() []*float64 {
-	return []*float64{&r.Seconds, &r.P50, &r.P99, &r.HostWrites, &r.MemberWrites, &r.MemberReads, &r.CPU, &r.RSS}
+	return []*float64{&r.Seconds, &r.P50, &r.P99, &r.HostWrites, &r.HostReads, &r.MemberWrites, &r.MemberReads, &r.CPU, &r.RSS}
 }
 
 // medians makes of the rows of all rounds one for each test and way, each figure the median of its own.
@@ -103,7 +103,7 @@ func yardstick(rows []result, r result) *result {
 // table prints the rows for people.
 func table(to io.Writer, rows []result) error {
 	w := tabwriter.NewWriter(to, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "kind\ttest\tway\tobjects/s\tratio\tp50 ms\tp99 ms\thost writes\tmember writes\tmember reads\tCPU ms/object\tRSS MiB\t")
+	fmt.Fprintln(w, "kind\ttest\tway\tobjects/s\tratio\tp50 ms\tp99 ms\thost writes\thost reads\tmember writes\tmember reads\tCPU ms/object\tRSS MiB\t")
 	for _, r := range rows {
 		rate, cpu := "-", number(r.CPU*1000/float64(max(r.Objects, 1)), "%.2f")
 		switch {
@@ -114,8 +114,8 @@ func table(to io.Writer, rows []result) error {
 		case r.Seconds > 0:
 			rate = fmt.Sprintf("%.0f", float64(r.Objects)/r.Seconds)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%s\t%s\t\n", r.Kind, r.Test, r.Way, rate, number(r.Ratio, "%.2f"),
-			number(r.P50*1000, "%.1f"), number(r.P99*1000, "%.1f"), r.HostWrites, r.MemberWrites, r.MemberReads, cpu, number(r.RSS, "%.0f"))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.2f\t%.2f\t%.2f\t%.2f\t%s\t%s\t\n", r.Kind, r.Test, r.Way, rate, number(r.Ratio, "%.2f"),
+			number(r.P50*1000, "%.1f"), number(r.P99*1000, "%.1f"), r.HostWrites, r.HostReads, r.MemberWrites, r.MemberReads, cpu, number(r.RSS, "%.0f"))
 	}
 	return w.Flush()
 }
