@@ -122,13 +122,24 @@ func target(p plan.Plan) string {
 	return p.Key.Namespace + "/" + p.Key.Name
 }
 
+// longestList is how many bytes the names of clusters have in an event: the host takes no message of more than 1,024.
+const longestList = 600
+
+// quoted lists clusters, or as many as there is room for.
 func quoted(clusters []string) string {
-	out := make([]string, len(clusters))
-	for i, c := range clusters {
-		out[i] = fmt.Sprintf("%q", c)
+	if len(clusters) == 1 {
+		return fmt.Sprintf("cluster %q", clusters[0])
 	}
-	if len(out) == 1 {
-		return "cluster " + out[0]
+	list := ""
+	for n, c := range clusters {
+		next := fmt.Sprintf("%q", c)
+		if n > 0 && len(list)+len(next) > longestList {
+			return fmt.Sprintf("clusters %s and %d more", list, len(clusters)-n)
+		}
+		if n > 0 {
+			next = ", " + next
+		}
+		list += next
 	}
-	return "clusters " + strings.Join(out, ", ")
+	return "clusters " + list
 }

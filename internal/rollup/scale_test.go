@@ -2,6 +2,7 @@ package rollup_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/labels"
@@ -54,4 +55,16 @@ func everywhere(members int) plan.World {
 		i.Status.Clusters = append(i.Status.Clusters, intent.ClusterStatus{Name: w.Members[n].Name, UID: uid, Version: version + ".f"})
 	}
 	return w
+}
+
+// TestEventOfManyMembers: what has happened in a thousand members is one event that the host takes.
+func TestEventOfManyMembers(t *testing.T) {
+	const members, limit = 1000, 1024
+	w := everywhere(members)
+	w.Intent.Status = intent.Status{}
+	p := plan.Make(w)
+	told := rollup.Of(p, nil, w.Intent, false, now)
+	if len(told.Events) != 1 || len(told.Events[0].Message) > limit || !strings.HasSuffix(told.Events[0].Message, " more") {
+		t.Errorf("%d events: %+v", len(told.Events), told.Events)
+	}
 }
