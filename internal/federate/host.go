@@ -134,7 +134,7 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	case told.Mute:
 		return 0, nil
 	}
-	if wait := r.pace.wait(p.Key, time.Now()); told.Minor && wait > 0 {
+	if wait := r.pace.wait(p.Key, time.Now(), breathOf(told)); wait > 0 {
 		return wait, nil
 	}
 	return 0, r.writeStatus(ctx, p, w, told)

@@ -53,7 +53,46 @@ func events(p plan.Plan, i *intent.Intent, now intent.Status) []Event {
 		}
 		out = append(out, e)
 	}
-	return append(out, failed...)
+	return clipped(append(out, gathered(p, failed)...))
+}
+
+// each is how many members are told of one by one. When a part of a large federation goes away, what is told should not grow with that part
+// times the objects in it.
+const each = 5
+
+// gathered makes one event of those that tell the same of many members.
+func gathered(p plan.Plan, failed []Event) []Event {
+	members := map[string][]string{}
+	for _, e := range failed {
+		members[e.Reason] = append(members[e.Reason], e.Cluster)
+	}
+	var out []Event
+	for _, e := range failed {
+		switch all := members[e.Reason]; {
+		case len(all) <= each:
+			out = append(out, e)
+		case e.Cluster == all[0]:
+			_, why, _ := strings.Cut(e.Message, fmt.Sprintf("in cluster %q: ", e.Cluster))
+			e.Message = strings.Trim(fmt.Sprintf("%s %q in %s: %s", p.Kind, target(p), quoted(all), why), ": ")
+			e.Cluster = ""
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// longestEvent is how many bytes of a message the host takes.
+const longestEvent = 1024
+
+// clipped cuts messages that the host would refuse.
+func clipped(events []Event) []Event {
+	const more = "…"
+	for n, e := range events {
+		if len(e.Message) > longestEvent {
+			events[n].Message = strings.ToValidUTF8(e.Message[:longestEvent-len(more)], "") + more
+		}
+	}
+	return events
 }
 
 func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, failed []Event) {
@@ -122,8 +161,8 @@ func target(p plan.Plan) string {
 	return p.Key.Namespace + "/" + p.Key.Name
 }
 
-// longestList is how many bytes the names of clusters have in an event: the host takes no message of more than 1,024.
-const longestList = 600
+// longestList is how many bytes the names of clusters have in an event, so that there is room for what is said of them.
+const longestList = 400
 
 // quoted lists clusters, or as many as there is room for.
 func quoted(clusters []string) string {

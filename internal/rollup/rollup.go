@@ -23,6 +23,8 @@ type Told struct {
 	Settled bool
 	// Mute says that another shard speaks of the object: the status is not to be written.
 	Mute bool
+	// Afoot says that steps are still under way, so that another status will follow.
+	Afoot bool
 	// Minor says that the status is new in counts and texts only: it may be written a little later, together with what follows.
 	Minor bool
 }
@@ -53,6 +55,7 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 	sum := tally{collects: p.Collects}
 	for _, s := range p.Steps {
 		c, listed, settled := cluster(s, by[s.Member], late)
+		t.Afoot = t.Afoot || s.Needed && by[s.Member].State == plan.Pending
 		if s.Reason == plan.Elsewhere {
 			c, _ = i.Status.Cluster(s.Member) // its shard's own words
 			sum.count(s)

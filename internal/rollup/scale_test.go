@@ -2,8 +2,10 @@ package rollup_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -57,14 +59,55 @@ func everywhere(members int) plan.World {
 	return w
 }
 
-// TestEventOfManyMembers: what has happened in a thousand members is one event that the host takes.
-func TestEventOfManyMembers(t *testing.T) {
+// TestEventsOfManyMembers: what has happened in a thousand members is one event that the host takes, be it good or bad.
+func TestEventsOfManyMembers(t *testing.T) {
 	const members, limit = 1000, 1024
 	w := everywhere(members)
 	w.Intent.Status = intent.Status{}
-	p := plan.Make(w)
-	told := rollup.Of(p, nil, w.Intent, false, now)
-	if len(told.Events) != 1 || len(told.Events[0].Message) > limit || !strings.HasSuffix(told.Events[0].Message, " more") {
+	told := rollup.Of(plan.Make(w), nil, w.Intent, false, now)
+	if len(told.Events) != 1 || len(told.Events[0].Message) > limit || !strings.HasSuffix(told.Events[0].Message, "and 956 more") {
 		t.Errorf("%d events: %+v", len(told.Events), told.Events)
+	}
+	w.Intent.Status = told.Status
+	for n := range members {
+		w.Members[n].Ready = n%10 > 0
+	}
+	told = rollup.Of(plan.Make(w), nil, w.Intent, false, now)
+	want := regexp.MustCompile(`^ConfigMap "shop/web" in clusters "m0000", "m0010", .* and \d+ more: see the conditions of KubeFedCluster m0000$`)
+	if len(told.Events) != 1 || !told.Events[0].Warning || told.Events[0].Cluster != "" || !want.MatchString(told.Events[0].Message) {
+		t.Errorf("%d events: %+v", len(told.Events), told.Events)
+	}
+}
+
+// TestFewMembersAreToldOfOneByOne: each with its own words.
+func TestFewMembersAreToldOfOneByOne(t *testing.T) {
+	w := everywhere(5)
+	for n := range w.Members {
+		w.Members[n].Ready = false
+	}
+	told := rollup.Of(plan.Make(w), nil, w.Intent, false, now)
+	if len(told.Events) != 5 || told.Events[4].Cluster != "m0004" || !strings.HasSuffix(told.Events[4].Message, "KubeFedCluster m0004") {
+		t.Errorf("%+v", told.Events)
+	}
+}
+
+// TestLongEvent: a message is cut to what the host takes, between two characters.
+func TestLongEvent(t *testing.T) {
+	p := planOf()
+	p.Reason, p.Message = plan.ComputePlacementFailed, strings.Repeat("ä", 2000)
+	told := rollup.Of(p, nil, object, false, now)
+	if len(told.Events) != 1 || len(told.Events[0].Message) > 1024 || !utf8.ValidString(told.Events[0].Message) {
+		t.Errorf("%+v", told.Events)
+	}
+}
+
+// TestAfoot: as long as a lane has a step, another status will follow.
+func TestAfoot(t *testing.T) {
+	p := planOf(plan.Step{Verdict: plan.Place, Needed: true, Selected: true}, plan.Step{Verdict: plan.Place, Selected: true, Record: record})
+	for state, want := range map[plan.State]bool{plan.Pending: true, plan.Done: false, plan.Failed: false, plan.Refused: false} {
+		outcomes := []plan.Outcome{{Member: "a", State: state}, {Member: "b", State: plan.Unchanged}}
+		if told := rollup.Of(p, outcomes, object, true, now); told.Afoot != want {
+			t.Errorf("%s: %t", state, told.Afoot)
+		}
 	}
 }
