@@ -140,6 +140,52 @@ func (f *federation) writtenByOne(name string) {
 	}
 }
 
+// TestFromOneManagerToShardsAndBack: managers of both kinds run beside each other. They take turns, what is declared comes true with either,
+// and nothing that is there already is written again.
+func TestFromOneManagerToShardsAndBack(t *testing.T) {
+	f := prepare(t)
+	f.m1, f.m2 = f.join(linked(t, "m1", "m1")), f.join(linked(t, "m2", "m2"))
+	f.starts(f.managersConfig(), "host")
+	f.federatesNamespace()
+	f.createsMap("first", "1", "m1", "m2")
+	f.placedIn(2, "first")
+
+	one := startManager(t, f.Client, f.managersConfig(), "host", "--shards")
+	other := startManager(t, f.Client, f.managersConfig(), "host", "--shards")
+	f.setsValue("first", "2")
+	f.placedIn(2, "first")
+	if err := f.shares(t.Context(), 2); err == nil {
+		t.Error("managers share the members although another leads that has them all")
+	}
+	f.manager.stop()
+	f.sharedOver(2)
+	f.createsMap("second", "1", "m1", "m2")
+	f.placedIn(2, "second")
+
+	f.manager.start()
+	f.eventually(soon, "the manager to say that it waits", func(context.Context) error {
+		if !strings.Contains(f.manager.words(), "waiting to lead: the manager") {
+			return fmt.Errorf("it says nothing")
+		}
+		return nil
+	})
+	one.stop()
+	f.createsMap("third", "1", "m1", "m2")
+	f.placedIn(2, "third")
+	other.stop()
+	f.createsMap("fourth", "1", "m1", "m2")
+	f.placedIn(2, "fourth")
+	for name, writes := range map[string]int{"first": 2, "second": 1, "third": 1, "fourth": 1} {
+		for _, cluster := range []string{"m1", "m2"} {
+			if by := f.writersIn(cluster, name); len(by) != writes {
+				t.Errorf("%s was written %d times in %s, by %q; want %d", name, len(by), cluster, by, writes)
+			}
+		}
+	}
+	one.start()
+	other.start() // as they are to be found at the end
+}
+
 // TestAShardMeetsItsFate: a shard that has work in hand dies, stands still, or leaves properly. The others do what is left, and no
 // object is written by both.
 func TestAShardMeetsItsFate(t *testing.T) {
@@ -209,7 +255,7 @@ func (f *federation) comesBack(m *manager) {
 // writersIn are the processes that have written ConfigMaps of this federation in a member, all or those of a name: one for each write.
 func (f *federation) writersIn(cluster, name string) (identities []string) {
 	for _, r := range clusters.Requests(f, cluster, func(r lab.Request) bool {
-		return r.Mutates() && writes(r) && r.Namespace == f.namespace && r.Resource == "configmaps" && strings.HasPrefix(r.Name, "o") && (name == "" || r.Name == name)
+		return r.Mutates() && writes(r) && r.Namespace == f.namespace && r.Resource == "configmaps" && (name == "" || r.Name == name)
 	}) {
 		_, identity, _ := strings.Cut(r.UserAgent, "(")
 		identities = append(identities, strings.TrimSuffix(identity, ")"))
