@@ -178,26 +178,49 @@ func (s *Store[T]) Merge(obj metav1.Object) {
 		s.mu.Unlock()
 		return
 	}
-	existed, fresh := s.put(obj)
+	existed, fresh := s.put(s.unread(obj))
 	s.mu.Unlock()
 	if fresh {
 		s.changed(obj.GetNamespace(), obj.GetName(), !existed)
 	}
 }
 
+// sighting is an object as the cluster has given it. Its value is made when it is asked for.
+type sighting[T any] struct {
+	types.NamespacedName
+	rv    string
+	value func() T
+}
+
+func (s *Store[T]) unread(obj metav1.Object) sighting[T] {
+	return sighting[T]{nameOf(obj), obj.GetResourceVersion(), func() T { return s.parse(obj) }}
+}
+
+// Transformer implements cache.TransformingStore: of a long list that the cluster streams, what is kept of each object is all that is held
+// until its end.
+func (s *Store[T]) Transformer() cache.TransformFunc {
+	return func(o any) (any, error) {
+		obj, err := meta.Accessor(o)
+		if err != nil {
+			return nil, fmt.Errorf("observe %T: %w", o, err)
+		}
+		value := s.parse(obj)
+		return sighting[T]{nameOf(obj), obj.GetResourceVersion(), func() T { return value }}, nil
+	}
+}
+
 // put keeps an object if it is newer than what is there.
-func (s *Store[T]) put(obj metav1.Object) (existed, fresh bool) {
-	ns, name := obj.GetNamespace(), obj.GetName()
-	old, existed := s.items[ns][name]
-	if existed && !newer(obj.GetResourceVersion(), old.rv) {
+func (s *Store[T]) put(o sighting[T]) (existed, fresh bool) {
+	old, existed := s.items[o.Namespace][o.Name]
+	if existed && !newer(o.rv, old.rv) {
 		return existed, false
 	}
-	if s.items[ns] == nil {
-		s.items[ns] = map[string]entry[T]{}
+	if s.items[o.Namespace] == nil {
+		s.items[o.Namespace] = map[string]entry[T]{}
 	}
-	s.items[ns][name] = entry[T]{value: s.parse(obj), rv: obj.GetResourceVersion()}
-	s.moveTo(obj.GetResourceVersion())
-	delete(s.gone, nameOf(obj))
+	s.items[o.Namespace][o.Name] = entry[T]{value: o.value(), rv: o.rv}
+	s.moveTo(o.rv)
+	delete(s.gone, o.NamespacedName)
 	return existed, true
 }
 
@@ -208,7 +231,7 @@ func (s *Store[T]) Add(o any) error {
 		return fmt.Errorf("observe %T: %w", o, err)
 	}
 	s.mu.Lock()
-	existed, fresh := s.put(obj)
+	existed, fresh := s.put(s.unread(obj))
 	s.mu.Unlock()
 	if fresh {
 		s.changed(obj.GetNamespace(), obj.GetName(), !existed)
@@ -285,15 +308,18 @@ func (s *Store[T]) Replace(list []any, rv string) error {
 	}
 	s.listed, s.newest = rv, rv
 	for _, o := range list {
-		obj, err := meta.Accessor(o)
-		if err != nil {
-			s.mu.Unlock()
-			return fmt.Errorf("observe %T: %w", o, err)
+		one, streamed := o.(sighting[T])
+		if !streamed {
+			obj, err := meta.Accessor(o)
+			if err != nil {
+				s.mu.Unlock()
+				return fmt.Errorf("observe %T: %w", o, err)
+			}
+			one = s.unread(obj)
 		}
-		k := nameOf(obj)
-		listed[k] = true
-		if existed, fresh := s.put(obj); fresh {
-			changes = append(changes, change{k, !existed})
+		listed[one.NamespacedName] = true
+		if existed, fresh := s.put(one); fresh {
+			changes = append(changes, change{one.NamespacedName, !existed})
 		}
 	}
 	for ns, names := range s.items {
@@ -326,3 +352,5 @@ func newer(a, b string) bool {
 	order, err := resourceversion.CompareResourceVersion(a, b)
 	return err != nil || order > 0
 }
+
+var _ cache.TransformingStore = (*Store[any])(nil)

@@ -325,3 +325,49 @@ func TestRun(t *testing.T) {
 		<-ended
 	})
 }
+
+// TestStream: of a list that is streamed, each object is read as it comes, so that it need not be held until the list has ended; and
+// nothing is known before that.
+func TestStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSeen(t)
+		parse, parsed := s.parse, 0
+		s.parse = func(o metav1.Object) string {
+			parsed++
+			return parse(o)
+		}
+		w := watch.NewFake()
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan struct{})
+		go func() {
+			s.Run(ctx, "test", &metav1.PartialObjectMetadata{}, Lister{
+				List: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
+					return nil, errors.New("the list is streamed")
+				},
+				Watch: func(context.Context, metav1.ListOptions) (watch.Interface, error) { return w, nil },
+			})
+			close(ended)
+		}()
+		w.Add(object("web", "4", "four"))
+		w.Add(object("api", "3", "three"))
+		synctest.Wait()
+		if s.want("web", ""); parsed != 2 || s.State().Synced {
+			t.Errorf("%d objects have been read of a list that goes on: %+v", parsed, s.State())
+		}
+		end := object("", "5", "")
+		end.Annotations = map[string]string{metav1.InitialEventsAnnotationKey: "true"}
+		w.Action(watch.Bookmark, end)
+		synctest.Wait()
+		s.want("web", "four")
+		s.want("api", "three")
+		if parsed != 2 || !s.State().Synced {
+			t.Errorf("%d objects have been read, %+v", parsed, s.State())
+		}
+		s.wantTold("shop/api existence", "shop/web existence")
+		w.Modify(object("web", "6", "six"))
+		synctest.Wait()
+		s.want("web", "six")
+		cancel()
+		<-ended
+	})
+}
