@@ -318,7 +318,7 @@ func (m state) reshape(s sight, now time.Time) request {
 	}
 	var shards []string
 	for _, identity := range r.shards {
-		if identity != m.id && !(s.whole(r) && m.gone(s, identity, now)) {
+		if identity != m.id && (!s.whole(r) || !m.gone(s, identity, now)) {
 			shards = append(shards, identity)
 		}
 	}
