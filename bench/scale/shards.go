@@ -72,9 +72,11 @@ var sharedLines = []line[sharedRow]{
 	{"  and the host says so, s", func(r sharedRow) string { return ifShared(r, fixed(r.TakeOverTold, 1)) }},
 	{"  member writes per copy", func(r sharedRow) string { return ifShared(r, perCopy(r.TakeOverWrites)) }},
 	{"  copies written more than once", func(r sharedRow) string { return ifShared(r, whole(r.TakeOverWrites.Twice)) }},
+	{"  copies of several writers", func(r sharedRow) string { return ifShared(r, whole(r.TakeOverWrites.Several)) }},
 	{"one dies at work: all have the news, s", func(r sharedRow) string { return ifShared(r, fixed(r.HalvedSeconds, 1)) }},
 	{"  member writes per copy", func(r sharedRow) string { return ifShared(r, perCopy(r.Halved)) }},
 	{"  copies written more than once", func(r sharedRow) string { return ifShared(r, whole(r.Halved.Twice)) }},
+	{"  copies of several writers", func(r sharedRow) string { return ifShared(r, whole(r.Halved.Several)) }},
 }
 
 func perCopy(w member.Written) string { return fixed(float64(w.Writes)/float64(max(w.Copies, 1)), 3) }

@@ -38,6 +38,7 @@ type stage struct {
 	members  *member.Server
 	count    int
 	ready    *readiness
+	unwatch  context.CancelFunc
 }
 
 // manager is one process of Hansa.
@@ -83,11 +84,15 @@ func newStage(ctx context.Context, members int, profiles string) (*stage, error)
 			return s, err
 		}
 	}
+	ctx, s.unwatch = context.WithCancel(ctx)
 	s.ready, err = watchReadiness(ctx, s.host)
 	return s, err
 }
 
 func (s *stage) clear() {
+	if s.unwatch != nil {
+		s.unwatch()
+	}
 	_ = s.stop()
 	if s.members != nil {
 		_ = s.members.Close()
