@@ -38,9 +38,9 @@ func unwell(c intent.ClusterStatus) string {
 type tally struct {
 	collects intent.Collection
 	sum      plan.Replicas
-	// some and missing say that a member has told of replicas, and that one has not; hidden and seen that another shard's has not, and has.
-	some, missing, hidden, seen bool
-	raw                         int
+	// some and missing say that a member has told of replicas, and that one has not; hidden that another shard's copy is not seen here.
+	some, missing, hidden bool
+	raw                   int
 }
 
 // add tells in a member's entry how its copy fares, and counts it. It is false if that is not known yet, but will be.
@@ -71,14 +71,16 @@ func (t *tally) add(c *intent.ClusterStatus, s plan.Step, o plan.Outcome) (known
 }
 
 // count counts a copy of another shard's member, if it is seen here: the leader sees all.
-func (t *tally) count(s plan.Step) {
+func (t *tally) count(c intent.ClusterStatus, s plan.Step) {
+	t.raw += len(c.RemoteStatus)
 	switch {
 	case !t.collects.Health || !s.Selected:
-	case s.Health == nil:
-		t.hidden = true
-	default:
-		t.seen = true
+	case s.Health != nil:
 		t.replicas(s.Health.Replicas)
+	case c.Status != "":
+		t.missing = true // nobody sees it
+	default:
+		t.hidden = true
 	}
 }
 
@@ -110,15 +112,14 @@ func (t *tally) tell(c *intent.ClusterStatus, h *plan.Health) {
 }
 
 // workload is the sum. Members that do not tell are not taken for empty ones: the fraction says that there may be more. A shard that does
-// not see other shards' copies leaves it to the one that does.
+// not see other shards' copies, or not yet, leaves the sum to the one that does.
 func (t *tally) workload(i *intent.Intent) *intent.Workload {
 	switch {
-	case t.hidden && !t.seen:
+	case t.hidden:
 		return i.Status.Workload
 	case !t.some:
 		return nil
 	}
-	t.missing = t.missing || t.hidden
 	w := &intent.Workload{
 		Replicas: t.sum.Total, UpdatedReplicas: t.sum.Updated, ReadyReplicas: t.sum.Ready, AvailableReplicas: t.sum.Available,
 		ReplicasReady: fraction(t.sum), Selector: i.PodSelector,

@@ -278,23 +278,30 @@ func TestServices(t *testing.T) {
 	}
 }
 
-// TestHealthOfOtherShards: who sees the copies in all members tells the sum; the others leave it as it was told.
+// TestHealthOfOtherShards: who sees the copies in all members tells the sum; the others, and who does not see all yet, leave it as it was
+// told. What no shard sees is missing.
 func TestHealthOfOtherShards(t *testing.T) {
 	before := &intent.Workload{Replicas: 7, ReplicasReady: "7/9"}
-	elsewhere := plan.Step{Verdict: plan.Hold, Reason: plan.Elsewhere, Selected: true, Record: record}
-	sees := elsewhere
-	sees.Health = fares(plan.HealthCurrent, 3, 3)
+	hidden := plan.Step{Verdict: plan.Hold, Reason: plan.Elsewhere, Selected: true, Record: record}
+	seen := hidden
+	seen.Health = fares(plan.HealthCurrent, 3, 3)
 	for name, tc := range map[string]struct {
-		other plan.Step
-		want  string
+		b, c plan.Step
+		away string // the word about c
+		want string
 	}{
-		"not seen here": {elsewhere, "7/9"},
-		"seen here":     {sees, "5/5"},
+		"not seen here":     {hidden, hidden, "", "7/9"},
+		"not all seen yet":  {seen, hidden, "", "7/9"},
+		"seen":              {seen, seen, "", "8/8"},
+		"one is away":       {seen, hidden, "ClusterNotReady", "5/5+?"},
+		"that one was seen": {seen, seen, "ClusterNotReady", "8/8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := *object
-			i.Status = intent.Status{Workload: before, Clusters: []intent.ClusterStatus{{Name: "b", UID: "c1", Version: "v.f"}}}
-			told := rollup.Of(collected(inSync(fares(plan.HealthCurrent, 2, 2)), tc.other), nil, &i, false, now)
+			i.Status = intent.Status{Workload: before, Clusters: []intent.ClusterStatus{
+				{Name: "b", UID: "c1", Version: "v.f"}, {Name: "c", UID: "c1", Version: "v.f", Status: tc.away},
+			}}
+			told := rollup.Of(collected(inSync(fares(plan.HealthCurrent, 2, 2)), tc.b, tc.c), nil, &i, false, now)
 			if told.Status.Workload == nil || told.Status.ReplicasReady != tc.want {
 				t.Errorf("%+v, want %s", told.Status.Workload, tc.want)
 			}

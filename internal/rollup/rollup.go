@@ -58,7 +58,7 @@ func Of(p plan.Plan, outcomes []plan.Outcome, i *intent.Intent, late bool, now t
 		t.Afoot = t.Afoot || s.Needed && by[s.Member].State == plan.Pending
 		if s.Reason == plan.Elsewhere {
 			c, _ = i.Status.Cluster(s.Member) // its shard's own words
-			sum.count(s)
+			sum.count(c, s)
 		} else if listed && !sum.add(&c, s, by[s.Member]) {
 			settled = late
 		}
