@@ -157,14 +157,14 @@ func TestFromOneManagerToShardsAndBack(t *testing.T) {
 	if err := f.shares(t.Context(), 2); err == nil {
 		t.Error("managers share the members although another leads that has them all")
 	}
-	f.manager.stop()
+	f.stop()
 	f.sharedOver(2)
 	f.createsMap("second", "1", "m1", "m2")
 	f.placedIn(2, "second")
 
-	f.manager.start()
+	f.start()
 	f.eventually(soon, "the manager to say that it waits", func(context.Context) error {
-		if !strings.Contains(f.manager.words(), "waiting to lead: the manager") {
+		if !strings.Contains(f.words(), "waiting to lead: the manager") {
 			return fmt.Errorf("it says nothing")
 		}
 		return nil
