@@ -190,8 +190,11 @@ func (l *lane) submit(key intent.Key, s plan.Step) plan.Outcome {
 	news := t.news
 	t.news = false
 	switch {
-	case news && t.outcome.State == plan.Done && outdated(s, t.record):
-		return t.outcome // it was decided before that outcome was known: the wake that is under way decides anew
+	case news && outdated(s, t.record): // it was decided before that outcome was known: the wake that is under way decides anew
+		if t.outcome.State != plan.Done {
+			return plan.Outcome{Member: s.Member, State: plan.Pending}
+		}
+		return t.outcome
 	case !same(t.step, s):
 		t.stop()
 		t.step, t.outcome, t.attempts, t.absent = s, plan.Outcome{}, 0, false

@@ -114,6 +114,7 @@ func (tr *track) wake(key intent.Key) {
 	s, conducted := tr.wants[key]
 	tr.mu.Unlock()
 	if conducted {
+		s.Record = tr.learnt(key).record
 		tr.submit(key, s)
 	}
 }
@@ -234,7 +235,9 @@ func TestLaneNewestStepWins(t *testing.T) {
 			t.Errorf("woken %d times", n)
 		}
 		tr.wantState(key("b"), step("2"), plan.Done)
-		tr.wantState(key("a"), step("3"), plan.Pending)
+		newest := step("3")
+		newest.Record = tr.learnt(key("a")).record
+		tr.wantState(key("a"), newest, plan.Pending)
 		tr.wantDid("a 3")
 	})
 }
@@ -594,6 +597,28 @@ func TestLaneOutdatedStep(t *testing.T) {
 		informed := step("2")
 		informed.Record = done(first).Record
 		tr.submit(key("a"), informed)
+		tr.wantDid("a 2")
+	})
+}
+
+// TestLaneOutdatedStepsMeanwhile: while the first step runs, the watch tells of the copy twice. What was decided by that, before or after the
+// step has ended, is not done: the wake that follows the end decides anew.
+func TestLaneOutdatedStepsMeanwhile(t *testing.T) {
+	onLane(t, 1, func(tr *track) {
+		released := make(chan struct{})
+		tr.answer = until(released)
+		first := step("1")
+		first.Verdict, first.Reason, first.UID = plan.Place, plan.Creating, ""
+		tr.submit(key("a"), first)
+		tr.wantDid("a 1")
+		tr.wantState(key("a"), step("1"), plan.Pending)
+		close(released)
+		synctest.Wait()
+		tr.wantState(key("a"), step("1"), plan.Pending) // decided before it had ended
+		tr.wantDid()
+		informed := step("2")
+		informed.Record = done(first).Record
+		tr.wantState(key("a"), informed, plan.Pending)
 		tr.wantDid("a 2")
 	})
 }
