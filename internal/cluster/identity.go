@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"sync"
@@ -40,9 +41,9 @@ func (c claim) before(o claim) bool {
 }
 
 // older returns the name of the oldest other claim to the same ID that is older than this one, "" if there is none.
-func older(c claim, others []claim) string {
+func older(c claim, others iter.Seq[claim]) string {
 	first := c
-	for _, o := range others {
+	for o := range others {
 		if o.id == c.id && c.id != "" && o.before(first) {
 			first = o
 		}
@@ -71,7 +72,7 @@ func (c *claims) make(mine claim) (first string, affected []string) {
 	if !had || was.id != mine.id || !was.created.Equal(&mine.created) {
 		affected = c.with(mine.name, was.id, mine.id)
 	}
-	return older(mine, slices.Collect(maps.Values(c.byName))), affected
+	return older(mine, maps.Values(c.byName)), affected
 }
 
 // known tells whether any claim was made.

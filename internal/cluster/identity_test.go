@@ -37,7 +37,7 @@ func TestOlder(t *testing.T) {
 	want := map[string]string{"a": "b", "b": "", "c": "b", "d": "", "e": "", "f": ""}
 	for _, c := range all {
 		for range 3 { // the order of the others is nothing to go by
-			if got := older(c, all); got != want[c.name] {
+			if got := older(c, slices.Values(all)); got != want[c.name] {
 				t.Errorf("older than %s: %q, want %q", c.name, got, want[c.name])
 			}
 			slices.Reverse(all)
