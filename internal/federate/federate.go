@@ -45,6 +45,8 @@ type Shards interface {
 	// Surveying says that another is still reading what its members hold; Behind that one has found the host to be behind them.
 	Surveying() bool
 	Behind() bool
+	// Before is how many of the shards that have these members are before this one in telling of an object.
+	Before(k intent.Key, members []string) int
 	// Leads says that this process leads, and so sees the status that is collected in all members.
 	Leads() bool
 }
@@ -64,6 +66,7 @@ type Reconciler struct {
 	log      logr.Logger
 	waiting  waiting
 	pace     pace
+	turns    turns
 	pruned   pruned
 	glimpses glimpses
 	services services

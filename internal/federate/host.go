@@ -127,6 +127,7 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	case !told.Settled && !r.waiting.late(p.Key):
 		return 0, nil
 	case rollup.Same(w.Intent.Status, told.Status):
+		r.turns.over(p.Key)
 		r.members.Published(p)
 		return 0, nil
 	case r.pruned.knows(p.Key, told.Status, w.Intent.Status):
@@ -136,6 +137,11 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 	}
 	if wait := r.pace.wait(p.Key, time.Now(), breathOf(told)); wait > 0 {
 		return wait, nil
+	}
+	if p.Shared {
+		if wait := r.turns.wait(p.Key, w.Intent.ResourceVersion, r.shards.Before(p.Key, awaited(p)), time.Now()); wait > 0 {
+			return wait, nil
+		}
 	}
 	return 0, r.writeStatus(ctx, p, w, told)
 }
@@ -153,6 +159,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, p plan.Plan, w plan.World,
 		return err
 	}
 	r.pace.wrote(p.Key, time.Now())
+	r.turns.over(p.Key)
 	k.store.Merge(obj)
 	if kept, ok := k.store.Value(p.Key.Namespace, p.Key.Name); ok && kept.ResourceVersion == obj.GetResourceVersion() {
 		r.pruned.wrote(p.Key, told.Status, kept.Status)

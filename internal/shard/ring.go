@@ -34,6 +34,18 @@ func (r ring) owner(member string) (owner string) {
 	return owner
 }
 
+// before is how many of the owners of these members come before a shard, in an order that is all shards' and another for each key.
+func (r ring) before(identity, key string, members []string) int {
+	place := func(shard string) uint64 { return mix(hash(shard) ^ hash(key)) }
+	mine, before := place(identity), map[string]bool{}
+	for _, member := range members {
+		if owner := r.owner(member); place(owner) > mine {
+			before[owner] = true
+		}
+	}
+	return len(before)
+}
+
 func hash(s string) uint64 {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(s)) // never fails

@@ -51,6 +51,38 @@ func TestOnlyTheSharesOfWhoComesMove(t *testing.T) {
 	})
 }
 
+// Of the shards that have some members, one is before no other, and the next before one more, whoever asks; who has no member is before none.
+func TestAllAgreeOnTheOrder(t *testing.T) {
+	r := ring{shards: []string{"a", "b", "c", "d"}}
+	var members []string
+	for i := range 100 {
+		if m := fmt.Sprint("m", i); r.owner(m) != "d" {
+			members = append(members, m)
+		}
+	}
+	firsts := map[string]int{}
+	for key := range 300 {
+		seen := map[int]bool{}
+		for _, shard := range []string{"a", "b", "c"} {
+			n := r.before(shard, fmt.Sprint(key), members)
+			if seen[n] = true; n == 0 {
+				firsts[shard]++
+			}
+		}
+		if len(seen) != 3 || !seen[0] || !seen[1] || !seen[2] {
+			t.Fatalf("key %d: places %v", key, seen)
+		}
+	}
+	for shard, n := range firsts {
+		if n < 70 || n > 130 {
+			t.Errorf("%s is first for %d of 300 keys", shard, n)
+		}
+	}
+	if n := r.before("a", "key", nil); n != 0 {
+		t.Errorf("%d shards are before one that waits for nobody", n)
+	}
+}
+
 // A claim is what all its rings give; one that has none is empty.
 func TestClaim(t *testing.T) {
 	old, now := ring{shards: []string{"a", "b"}}, ring{shards: []string{"a", "b", "c"}}

@@ -147,6 +147,12 @@ func (s *Shards) Owns(member string) bool {
 // Owner says whether this shard is the one that may speak of something that is no member's, such as an object without placement.
 func (s *Shards) Owner(key string) bool { return s.Owns(key) }
 
+// Before is how many of the shards that have these members come before this one in what concerns them all. It is another order for each key.
+func (s *Shards) Before(key string, members []string) int {
+	m := s.state.Load()
+	return m.ring.before(m.id, key, members)
+}
+
 // Status is where a shard stands.
 type Status struct {
 	// Epoch is the one that it follows, 0 if it is not in the ring, and Shards the identities of all in that ring, this one included.
