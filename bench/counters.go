@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ func (m *meter) read(ctx context.Context, r result, k kind, ownHost, ownMembers 
 			d := v - m.writes[i][key]
 			switch {
 			case resource == "leases" || d == 0:
+			case i > 0 && verb == "PUT": // by Kubernetes' own controllers: neither the manager nor the driver replaces whole objects there
 			case verb == "GET" && (resource == k.resource || i == 0 && resource == federated(k.resource).Resource):
 				reads += d
 			case verb == "GET" || verb == "LIST" || verb == "WATCH" || verb == "CONNECT":
@@ -66,6 +68,34 @@ func (m *meter) read(ctx context.Context, r result, k kind, ownHost, ownMembers 
 		r.CPU, r.RSS = cpu-m.cpu, rss
 	}
 	return r, nil
+}
+
+// calm waits until nothing is written to the host any more but Leases: the events of a burst come after it.
+func (f *federation) calm(ctx context.Context) error {
+	const look, enough = time.Second, 4
+	last := -1.0
+	for same := 0; same < enough; {
+		counts, err := f.requests(ctx)
+		if err != nil {
+			return err
+		}
+		writes := 0.0
+		for key, n := range counts[0] {
+			verb, resource, _ := strings.Cut(key, " ")
+			if resource != "leases" && slices.Contains([]string{"POST", "PUT", "PATCH", "APPLY", "DELETE"}, verb) {
+				writes += n
+			}
+		}
+		if same++; writes != last {
+			same, last = 0, writes
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(look):
+		}
+	}
+	return nil
 }
 
 var requestTotal = regexp.MustCompile(`(?m)^apiserver_request_total\{([^}]*)\} ([0-9.e+]+)$`)

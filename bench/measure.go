@@ -220,6 +220,9 @@ func (f *federation) timed(ctx context.Context, k kind, o options, r result, do 
 
 // percentiles are the 50th and the 99th.
 func percentiles(times []float64) (p50, p99 float64) {
+	if len(times) == 0 {
+		return 0, 0
+	}
 	slices.Sort(times)
 	return times[len(times)/2], times[min(len(times)-1, len(times)*99/100)]
 }
@@ -275,6 +278,11 @@ func (f *federation) hansas(ctx context.Context, k kind, o options) ([]result, e
 		if !listed(o.tests, t.name) {
 			continue
 		}
+		if t.name == "idle" {
+			if err := f.calm(ctx); err != nil {
+				return nil, err
+			}
+		}
 		r, err := run.metered(ctx, result{Kind: k.name, Test: t.name, Way: hansa, Objects: o.n}, t.run, t.ownHost, t.ownMember)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", t.name, err)
@@ -298,6 +306,9 @@ func listed(list, name string) bool { return slices.Contains(strings.Split(list,
 
 // ones are the tests of one object at a time.
 func (f *federation) ones(ctx context.Context, k kind, o options) ([]result, error) {
+	if err := f.calm(ctx); err != nil {
+		return nil, err
+	}
 	created, err := f.oneCreate(ctx, k, o)
 	if err != nil {
 		return nil, err
