@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -129,10 +131,21 @@ func remove(ctx context.Context, s site, gvr schema.GroupVersionResource, o *uns
 	return s.client.Resource(gvr).Namespace(namespace).Delete(ctx, o.GetName(), metav1.DeleteOptions{})
 }
 
-// status writes the status that the least federation would write.
-func status(ctx context.Context, s site, gvr schema.GroupVersionResource, o *unstructured.Unstructured) error {
-	body := []byte(`{"status":{"observedGeneration":1,"ready":"2/2","conditions":[{"type":"Propagation","status":"True"}]}}`)
-	_, err := s.client.Resource(gvr).Namespace(namespace).Patch(ctx, o.GetName(), types.MergePatchType, body, metav1.PatchOptions{}, "status")
+// status writes what KubeFed's API has a federation tell of an object that is in all members; it is another for each revision.
+func (f *federation) status(ctx context.Context, k kind, n int, revision string) error {
+	clusters := make([]map[string]any, len(f.members))
+	for i, s := range f.members {
+		clusters[i] = map[string]any{"name": s.name}
+	}
+	now := time.Now().UTC().Format(time.RFC3339)
+	body, err := json.Marshal(map[string]any{"status": map[string]any{
+		"observedGeneration": slices.Index([]string{first, second, third}, revision) + 1, "clusters": clusters,
+		"conditions": []any{map[string]any{"type": "Propagation", "status": "True", "lastUpdateTime": now, "lastTransitionTime": now}},
+	}})
+	if err != nil {
+		return err
+	}
+	_, err = f.host.client.Resource(federated(k.resource)).Namespace(namespace).Patch(ctx, objectName(n), types.MergePatchType, body, metav1.PatchOptions{}, "status")
 	return err
 }
 

@@ -83,7 +83,7 @@ func (f *federation) close(ctx context.Context, k kind, n int, revision string) 
 	if revision == gone {
 		return release(ctx, f.host, federated(k.resource), k.federated(n, revision))
 	}
-	return status(ctx, f.host, federated(k.resource), k.federated(n, revision))
+	return f.status(ctx, k, n, revision)
 }
 
 // raw is the driver alone with the members.
@@ -162,7 +162,7 @@ func (f *federation) leastOnes(ctx context.Context, k kind, o options) ([]result
 			return nil, err
 		}
 		t.reached(placed)
-		if err := status(ctx, f.host, federated(k.resource), k.federated(n, first)); err != nil {
+		if err := f.status(ctx, k, n, first); err != nil {
 			return nil, err
 		}
 		t.reached(known)

@@ -22,8 +22,9 @@ type turn struct {
 	since   time.Time
 }
 
-// eachTurn is about as long as a write of a status takes.
-const eachTurn = 10 * time.Millisecond
+// eachTurn is longer than a write of a status takes, also while many are written. Who is next does not wait for its end: it is woken when
+// what the one before has told comes by the watch.
+const eachTurn = 100 * time.Millisecond
 
 // wait says how long a shard with so many others before it is still to wait.
 func (t *turns) wait(key intent.Key, version string, before int, now time.Time) time.Duration {
