@@ -73,7 +73,9 @@ func (s *shards) stop(ctx context.Context, owns func(member string) bool) error 
 func (s *shards) Speaks(key intent.Key) bool { return s.Owner(key.String()) }
 
 // Before implements federate.Shards.
-func (s *shards) Before(key intent.Key, members []string) int { return s.Shards.Before(key.String(), members) }
+func (s *shards) Before(key intent.Key, members []string) int {
+	return s.Shards.Before(key.String(), members)
+}
 
 // Surveying implements federate.Shards.
 func (s *shards) Surveying() bool { return s.surveying.Load() }
