@@ -366,14 +366,19 @@ func (s *stage) burst(ctx context.Context, changes int, change func(n int) error
 // span is how long idleness is looked at.
 const span = 30 * time.Second
 
-func (s *stage) idle(ctx context.Context, r *row) error {
+func (s *stage) idle(ctx context.Context, r *row) (err error) {
+	r.Idle, err = s.rests(ctx)
+	return err
+}
+
+// rests is the share of a core that the managers use while nothing happens.
+func (s *stage) rests(ctx context.Context) (float64, error) {
 	cpu, _ := s.usage()
 	if err := pause(ctx, span); err != nil {
-		return err
+		return 0, err
 	}
 	now, _ := s.usage()
-	r.Idle = (now - cpu) / span.Seconds()
-	return nil
+	return (now - cpu) / span.Seconds(), nil
 }
 
 // flap lets a tenth of the members go, until the host says that they are away, and come again, until it says that all is well; twice.

@@ -190,14 +190,9 @@ func (s *stage) costs(u burst, objects int) change {
 	return change{Rate: copies / u.took, CPU: u.cpu / copies, HostWrites: u.host.writes/each - 1, HostCPU: u.host.cpu / each, Written: u.written}
 }
 
-func (s *stage) idleShared(ctx context.Context, r *sharedRow) error {
-	cpu, _ := s.usage()
-	if err := pause(ctx, span); err != nil {
-		return err
-	}
-	now, _ := s.usage()
-	r.Idle = (now - cpu) / span.Seconds()
-	return nil
+func (s *stage) idleShared(ctx context.Context, r *sharedRow) (err error) {
+	r.Idle, err = s.rests(ctx)
+	return err
 }
 
 // takeOver kills a manager while nothing happens and changes all objects right after.
