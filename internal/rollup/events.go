@@ -60,7 +60,7 @@ func events(p plan.Plan, i *intent.Intent, now intent.Status) []Event {
 // times the objects in it.
 const each = 5
 
-// gathered makes one event of those that tell the same of many members.
+// gathered makes one event of those that tell the same of many members, and says in each what is in trouble, and where.
 func gathered(p plan.Plan, failed []Event) []Event {
 	members := map[string][]string{}
 	for _, e := range failed {
@@ -68,15 +68,17 @@ func gathered(p plan.Plan, failed []Event) []Event {
 	}
 	var out []Event
 	for _, e := range failed {
-		switch all := members[e.Reason]; {
-		case len(all) <= each:
-			out = append(out, e)
-		case e.Cluster == all[0]:
-			_, why, _ := strings.Cut(e.Message, fmt.Sprintf("in cluster %q: ", e.Cluster))
-			e.Message = strings.Trim(fmt.Sprintf("%s %q in %s: %s", p.Kind, target(p), quoted(all), why), ": ")
+		in := members[e.Reason]
+		switch {
+		case len(in) <= each:
+			in = []string{e.Cluster}
+		case e.Cluster != in[0]:
+			continue
+		default:
 			e.Cluster = ""
-			out = append(out, e)
 		}
+		e.Message = strings.Trim(fmt.Sprintf("%s %q in %s: %s", p.Kind, target(p), quoted(in), e.Message), ": ")
+		out = append(out, e)
 	}
 	return out
 }
@@ -95,6 +97,7 @@ func clipped(events []Event) []Event {
 	return events
 }
 
+// changes are the members in which something was done, by what it was, and those in trouble, each with the member's own words.
 func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, failed []Event) {
 	done = map[string][]string{}
 	for _, s := range p.Steps {
@@ -109,10 +112,10 @@ func changes(p plan.Plan, old, now intent.Status) (done map[string][]string, fai
 		if after.Status != "" && (after.Status != before.Status || after.Message != before.Message) {
 			failed = append(failed, Event{
 				Warning: after.Status != string(plan.WaitingForRemoval), Reason: or(glossary.Renamed[after.Status], after.Status),
-				Message: trouble(p, after), Cluster: s.Member,
+				Message: after.Message, Cluster: s.Member,
 			})
 		} else if unwell(after) == Failed && unwell(before) != Failed {
-			failed = append(failed, Event{Warning: true, Reason: Failed, Message: trouble(p, after), Cluster: s.Member})
+			failed = append(failed, Event{Warning: true, Reason: Failed, Message: after.Message, Cluster: s.Member})
 		}
 		reason := ""
 		switch {
@@ -148,10 +151,6 @@ func departure(s plan.Step) string {
 		return "RemoveManagedLabelFromInCluster"
 	}
 	return "DeleteInCluster"
-}
-
-func trouble(p plan.Plan, c intent.ClusterStatus) string {
-	return strings.Trim(fmt.Sprintf("%s %q in cluster %q: %s", p.Kind, target(p), c.Name, c.Message), ": ")
 }
 
 func target(p plan.Plan) string {
