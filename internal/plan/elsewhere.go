@@ -78,6 +78,9 @@ func (w World) member(name string) Member {
 // mute says whether the object is left to the other shards to speak of: this one has nothing in it, and somebody else has, or is the one
 // who speaks of what nobody has anything in.
 func mute(w World, p Plan) bool {
+	if !w.Shared {
+		return false
+	}
 	awaited, seen := false, false
 	for _, m := range w.Members {
 		if m.Elsewhere {
