@@ -118,6 +118,7 @@ func (r *Reconciler) publish(ctx context.Context, p plan.Plan, w plan.World, tol
 		r.pruned.forget(p.Key)
 		return 0, r.release(ctx, p, w)
 	case p.Silent:
+		r.turns.over(p.Key)
 		if len(told.Events) > 0 {
 			r.tell(w.Type, w.Intent, told.Events)
 		}
