@@ -51,7 +51,7 @@ func (m *meter) read(ctx context.Context, r result, k kind, ownHost, ownMembers 
 			case i > 0 && verb == "PUT": // by Kubernetes' own controllers: neither the manager nor the driver replaces whole objects there
 			case verb == "GET" && (resource == k.resource || i == 0 && resource == federated(k.resource).Resource):
 				reads += d
-			case verb == "GET" || verb == "LIST" || verb == "WATCH" || verb == "CONNECT":
+			case !writing(verb):
 			case i == 0 || resource == k.resource:
 				writes += d
 			}
@@ -70,6 +70,11 @@ func (m *meter) read(ctx context.Context, r result, k kind, ownHost, ownMembers 
 	return r, nil
 }
 
+// writing says whether a verb, as API servers count it, may change something.
+func writing(verb string) bool {
+	return !slices.Contains([]string{"GET", "LIST", "WATCH", "CONNECT"}, verb)
+}
+
 // calm waits until nothing is written to the host any more but Leases: the events of a burst come after it.
 func (f *federation) calm(ctx context.Context) error {
 	const look, enough = time.Second, 4
@@ -82,7 +87,7 @@ func (f *federation) calm(ctx context.Context) error {
 		writes := 0.0
 		for key, n := range counts[0] {
 			verb, resource, _ := strings.Cut(key, " ")
-			if resource != "leases" && slices.Contains([]string{"POST", "PUT", "PATCH", "APPLY", "DELETE"}, verb) {
+			if resource != "leases" && writing(verb) {
 				writes += n
 			}
 		}
