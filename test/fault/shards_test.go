@@ -255,7 +255,7 @@ func (f *federation) comesBack(m *manager) {
 // writersIn are the processes that have written ConfigMaps of this federation in a member, all or those of a name: one for each write.
 func (f *federation) writersIn(cluster, name string) (identities []string) {
 	for _, r := range clusters.Requests(f, cluster, func(r lab.Request) bool {
-		return r.Mutates() && writes(r) && r.Namespace == f.namespace && r.Resource == "configmaps" && (name == "" || r.Name == name)
+		return writes(r) && r.Namespace == f.namespace && r.Resource == "configmaps" && (name == "" || r.Name == name)
 	}) {
 		_, identity, _ := strings.Cut(r.UserAgent, "(")
 		identities = append(identities, strings.TrimSuffix(identity, ")"))
